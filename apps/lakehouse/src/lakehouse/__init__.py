@@ -1,0 +1,1 @@
+"""The `lakehouse` command, the SDK and the all-in-one embedded stack."""

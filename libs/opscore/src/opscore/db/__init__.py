@@ -1,0 +1,1 @@
+"""The one door to Postgres: asyncpg lives here and nowhere else."""

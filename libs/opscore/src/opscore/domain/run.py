@@ -1,0 +1,89 @@
+"""A run, its states and what may follow what. The SQL functions keep the same rules; a contract test compares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from opscore.domain.lease import Lease
+from opscore.domain.phase import Phase
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"  # due now or later, nobody works on it
+    HELD = "held"  # a cap has no room; `wait_reason` says which
+    CLAIMED = "claimed"  # leased to an executor that has not started it
+    RUNNING = "running"  # an executor works on it
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
+LEASED = frozenset({RunState.CLAIMED, RunState.RUNNING})
+
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: frozenset({RunState.CLAIMED, RunState.HELD, RunState.CANCELED}),
+    RunState.HELD: frozenset({RunState.QUEUED, RunState.CANCELED}),
+    RunState.CLAIMED: frozenset({RunState.RUNNING, RunState.QUEUED, RunState.CANCELED, RunState.FAILED}),
+    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED, RunState.QUEUED}),
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset({RunState.QUEUED}),  # retry by a person
+    RunState.CANCELED: frozenset({RunState.QUEUED}),  # retry by a person
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """All an executor needs to carry one run on: what, with which parameters, from which phase, under which lease."""
+
+    lease: Lease
+    environment_id: UUID
+    pipeline: str
+    bundle: str  # digest of the bundle the run pins
+    params: dict[str, Any]
+    phases: tuple[Phase, ...]
+    checkpoint: dict[str, Any] = field(default_factory=dict[str, Any])  # phase -> its result, of phases that are done
+    failures: int = 0
+    max_attempts: int = 3
+    created_at: datetime | None = None
+
+    @property
+    def remaining_phases(self) -> tuple[Phase, ...]:
+        """Phases without a checkpoint, in order."""
+        return tuple(phase for phase in self.phases if phase.value not in self.checkpoint)
+
+
+class Verdict(StrEnum):
+    """What a beat's answer tells the leaseholder."""
+
+    GO_ON = "go_on"
+    CANCEL = "cancel"
+    LEASE_LOST = "lease_lost"
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt ended, as its executor saw it."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"  # the executor was asked to stop; burns no attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt. retry_in_ms: wait before the next attempt, None when there is to be none."""
+
+    lease: Lease
+    kind: OutcomeKind
+    error: dict[str, Any] | None = None
+    retry_in_ms: int | None = None
+    clear_checkpoint: bool = False  # start over from the first phase (the published base moved)
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    manifest_sha256: str | None = None

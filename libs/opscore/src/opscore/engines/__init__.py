@@ -1,0 +1,1 @@
+"""What executors compute with: one file per engine, one interface."""

@@ -1,0 +1,1 @@
+"""The one door to Iceberg: pyiceberg lives here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Everything the house can notice, as a closed list; logs and metrics derive from it."""

@@ -1,0 +1,1 @@
+"""Protocols between the domain and the world; each has a real and an in-memory implementation."""

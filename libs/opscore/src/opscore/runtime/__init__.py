@@ -1,0 +1,1 @@
+"""The heart all services share: loop, beat, supervision, leadership."""

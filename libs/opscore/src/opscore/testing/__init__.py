@@ -1,0 +1,1 @@
+"""In-memory stores, the conformance suite every store passes, factories and a movable clock."""

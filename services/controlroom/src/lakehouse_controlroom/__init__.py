@@ -1,0 +1,1 @@
+"""Owns the conversation with people: HTTP API and page."""

@@ -1,0 +1,1 @@
+"""Owns time and loss: leases due runs, releases held ones, rescues dead ones."""

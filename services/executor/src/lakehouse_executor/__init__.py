@@ -1,0 +1,1 @@
+"""Owns the work: carries a run through its phases."""

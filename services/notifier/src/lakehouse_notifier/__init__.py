@@ -1,0 +1,1 @@
+"""Owns delivery: turns alerts into notifications that reach a person once."""

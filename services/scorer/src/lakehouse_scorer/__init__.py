@@ -1,0 +1,1 @@
+"""Owns judgement: turns events into signals and scores."""
