@@ -1,0 +1,1 @@
+"""One handler per phase. Each takes a PhaseContext and returns a JSON-able result, which becomes its checkpoint."""
