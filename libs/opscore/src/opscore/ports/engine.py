@@ -1,0 +1,92 @@
+"""A SQL engine as phases see it: mount table versions, run one statement, stream Arrow batches.
+
+Implemented by `opscore.engines`, one file per engine; all pass one conformance suite. Blocking, and a running
+statement cannot be interrupted from inside: engines live in worker processes, and stopping one is killing its process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from opscore.domain.table import TableVersion
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What one engine may use. memory_bytes: working memory before it spills to disk. threads: None = all cores."""
+
+    memory_bytes: int = GIB
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How `s3://` files are reached. Unset fields are left to the environment's defaults."""
+
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """One column of a result. type: Iceberg's name, whatever the engine calls it."""
+
+    name: str
+    type: str
+
+
+class Reading(Protocol):
+    """A running statement. Leaving it before its end stops the work."""
+
+    @property
+    def schema(self) -> Any:
+        """The result's pyarrow.Schema."""
+        ...
+
+    @property
+    def columns(self) -> tuple[ResultColumn, ...]:
+        """Names and Iceberg types of the result."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield pyarrow.RecordBatch in the statement's order. Raises QueryFailed, StorageFull, LakeUnavailable."""
+        ...
+
+
+class Engine(Protocol):
+    """One engine inside one worker process."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name in specs and on the command line."""
+        ...
+
+    def mount(self, tables: Iterable[TableVersion]) -> None:
+        """Make versions readable under their full names; a name mounted again reads the newer version."""
+        ...
+
+    def lock(self) -> None:
+        """From here on nothing but the mounted files can be read and no setting changes. Cannot be undone."""
+        ...
+
+    def check_readable(self, sql: str) -> None:
+        """Pass when the text is one statement that only reads. Raises QueryFailed."""
+        ...
+
+    def read(self, sql: str, parameters: Mapping[str, Any] | None = None, *, batch_rows: int = 65_536) -> Reading:
+        """Start one statement; parameters are bound by name. Raises QueryFailed."""
+        ...
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows as Python values (decimals as Decimal). For small results."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and spill space back. May be called twice."""
+        ...
