@@ -1,0 +1,65 @@
+"""A real, throw-away Postgres for every test that asks for one.
+
+`postgres` starts a server once per session; LAKEHOUSE_TEST_PG chooses it (a folder of binaries, or `wheel`; without
+it the newest on the system, else the wheel). `control_dsn` is a fresh control plane, all migrations applied,
+cloned from a template made once, so that every test has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from lakehouse.embedded.throwaway import ThrowawayPostgres
+from opscore.db import admin
+
+TEMPLATE = "lakehouse_template"
+SERVICE_ROLES = tuple(
+    f"lakehouse_{service}" for service in ("dispatcher", "executor", "scorer", "notifier", "controlroom")
+)
+SERVICE_PASSWORD = "for-tests-only"
+
+
+def aside(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine in a thread and loop of its own: session fixtures must not touch the tests' loops."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[ThrowawayPostgres]:
+    """A real server, chosen by LAKEHOUSE_TEST_PG; nothing of it stays behind."""
+    server = ThrowawayPostgres(bindir=os.environ.get("LAKEHOUSE_TEST_PG"), role_password=SERVICE_PASSWORD)
+    try:
+        aside(server.start)
+        yield server
+    finally:
+        aside(server.stop)
+
+
+@pytest.fixture(scope="session")
+def control_template(postgres: ThrowawayPostgres) -> str:
+    """Name of a database with all migrations applied and no sessions; service roles can log in to its clones."""
+
+    async def make() -> None:
+        from opscore.db.migrate import migrate
+
+        await admin.create_database(postgres.dsn(), TEMPLATE)
+        await migrate(postgres.dsn(TEMPLATE))
+        await admin.set_role_passwords(postgres.dsn(), [(role, SERVICE_PASSWORD) for role in SERVICE_ROLES])
+
+    aside(make)
+    return TEMPLATE
+
+
+@pytest.fixture
+async def control_dsn(postgres: ThrowawayPostgres, control_template: str) -> AsyncIterator[str]:
+    """A control plane of this test's own (superuser). `postgres.dsn(name, role=…)` gives a service's view of it."""
+    dsn = await postgres.create_database("control", template=control_template)
+    yield dsn
+    await postgres.drop_database(dsn)
