@@ -1,0 +1,129 @@
+"""A pipeline as its author specified it. Read by `opscore.specs`, stored in bundles, followed by executors.
+
+The models here hold the shape; `pipeline_rules` holds what one part of a spec demands of another.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from opscore.domain.param import AnyParam
+from opscore.domain.phase import Phase
+from opscore.domain.retry import RetryPolicy
+from opscore.domain.source import OdooSource, Source
+from opscore.domain.spec_value import Allowed, Amount, Capability, Name, Namespace, SpecPart, Text, Whole
+from opscore.domain.transform import Transform
+from opscore.domain.validation import AnyValidation
+
+
+class Schedule(SpecPart):
+    """When the pipeline starts by itself."""
+
+    cron: Annotated[Text, Field(min_length=9, max_length=100), Allowed('five cron fields, for example "*/15 * * * *"')] = (
+        Field(description="Minute, hour, day of month, month, day of week.")
+    )
+    timezone: Annotated[Text, Field(min_length=1, max_length=64), Allowed("an IANA time zone, for example UTC")] = Field(
+        "UTC", description="The IANA time zone that the cron fields mean."
+    )
+
+
+class Destination(SpecPart):
+    """A namespace that the pipeline publishes to."""
+
+    namespace: Namespace = Field(description="The namespace of the lake.")
+
+
+class Publish(SpecPart):
+    """How results become visible."""
+
+    mode: Literal["together"] = Field("together", description="All tables of a run at one moment.")
+
+
+class ConcurrencyCap(SpecPart):
+    """At most so many runs of this pipeline at one moment."""
+
+    kind: Literal["concurrency"]
+    limit: Annotated[Whole, Field(ge=1, le=10_000)] = Field(description="How many runs.")
+
+
+class RunsCap(SpecPart):
+    """At most so many starts of this pipeline within a window."""
+
+    kind: Literal["runs"]
+    limit: Annotated[Whole, Field(ge=1, le=1_000_000)] = Field(description="How many starts.")
+    window_seconds: Annotated[Whole, Field(ge=1, le=31_622_400)] = Field(description="Length of the sliding window.")
+
+
+Cap = Annotated[ConcurrencyCap | RunsCap, Field(discriminator="kind")]
+
+
+class Retries(SpecPart):
+    """When a failed run is tried again, and how many lost executors it may outlive."""
+
+    max_attempts: Annotated[Whole, Field(ge=1, le=100)] = Field(3, description="Attempts, the first one included.")
+    first_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(2, description="Wait before the second attempt.")
+    factor: Annotated[Amount, Field(ge=1, le=100), Allowed("a number from 1 to 100")] = Field(
+        Decimal(2), description="By how much each wait is longer than the one before."
+    )
+    longest_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(300, description="No wait is longer.")
+    max_losses: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        10, description="Executors lost in one phase before the run is quarantined."
+    )
+
+    def policy(self) -> RetryPolicy:
+        """The rule that `retry_delay` follows."""
+        return RetryPolicy(
+            max_attempts=self.max_attempts,
+            first=timedelta(seconds=self.first_seconds),
+            factor=float(self.factor),
+            longest=timedelta(seconds=self.longest_seconds),
+        )
+
+
+class PipelineSpec(SpecPart):
+    """One pipeline of the Lakehouse Control Room."""
+
+    version: Annotated[Whole, Field(ge=1, le=1), Allowed("1, the only version there is")] = Field(
+        description="Version of the spec's format."
+    )
+    name: Name = Field(description="The pipeline's name, unique in its environment.")
+    description: Annotated[Text, Field(max_length=2000)] = Field("", description="What the pipeline is for.")
+    owner: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Who answers for it.")
+    layer: Namespace = Field(description="The layer it builds.")
+    schedule: Schedule | None = Field(None, description="When it starts by itself.")
+    after: tuple[Name, ...] = Field((), description="Pipelines whose publish of new data starts this one.")
+    params: dict[Name, AnyParam] = Field(
+        default_factory=dict[str, AnyParam], description="Parameters a run may be given."
+    )
+    sources: tuple[Source, ...] = Field((), description="Where it reads from.")
+    destinations: tuple[Destination, ...] = Field(min_length=1, description="Where it publishes to.")
+    transforms: tuple[Transform, ...] = Field((), description="How it turns tables into tables.")
+    validations: tuple[AnyValidation, ...] = Field((), description="What is checked before it publishes.")
+    publish: Publish = Field(Publish(), description="How results become visible.")
+    caps: tuple[Cap, ...] = Field((), description="Ceilings for this pipeline's runs.")
+    retries: Retries = Field(Retries(), description="When a failed run is tried again.")
+    requires: tuple[Capability, ...] = Field((), description="What an executor must offer.")
+
+    def as_json(self) -> dict[str, Any]:
+        """The canonical shape: defaults filled in, decimals as exact text. `model_validate` reads it back."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def odoo(self) -> OdooSource | None:
+        """The Odoo source, if it has one; a spec has at most one."""
+        return next((source for source in self.sources if isinstance(source, OdooSource)), None)
+
+
+def phases(spec: PipelineSpec) -> tuple[Phase, ...]:
+    """The phases its runs go through, in order. Publish is always there."""
+    wanted = {
+        Phase.INGEST: spec.odoo is not None,
+        Phase.TRANSFORM: bool(spec.transforms),
+        Phase.VALIDATE: bool(spec.validations),
+        Phase.PUBLISH: True,
+    }
+    return tuple(phase for phase, has_work in wanted.items() if has_work)

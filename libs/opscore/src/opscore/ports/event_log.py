@@ -1,0 +1,119 @@
+"""The event log as its followers see it: the scorer and the notifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from opscore.domain.event import Position, RunEvent
+from opscore.domain.signal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedEvent:
+    """An event with the scope and pipeline of its run."""
+
+    event: RunEvent
+    environment_id: UUID
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Settled events behind a consumer's cursor. start: where the cursor stood; end: where it stands once recorded."""
+
+    start: Position
+    end: Position
+    events: tuple[FollowedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What an ended run is judged by. Durations in ms; medians over the 20 like runs before it, None without any."""
+
+    run_id: UUID
+    environment_id: UUID
+    pipeline: str
+    state: str
+    attempt: int
+    failures: int
+    losses: int
+    duration_ms: int | None
+    rows_added: int
+    checks_passed: int
+    checks_warned: int
+    checks_failed: int
+    usual_duration_ms: float | None
+    usual_rows: float | None
+    earlier_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotification:
+    """A notification leased for sending. attempts counts this one."""
+
+    id: UUID
+    token: UUID
+    channel: str
+    target: dict[str, Any]
+    body: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutcome:
+    """How a send ended: delivered, retry or failed."""
+
+    id: UUID
+    token: UUID
+    outcome: str
+    retry_in_ms: int | None = None
+    error: dict[str, Any] | None = None
+
+
+class EventLog(Protocol):
+    """Reading does not advance the cursor; recording does, in one transaction with the follower's effects."""
+
+    async def read_events(self, consumer: str, limit: int) -> EventBatch | None:
+        """The next settled events, None when there are none."""
+        ...
+
+
+class Scoring(EventLog, Protocol):
+    """The control plane as the scorer sees it."""
+
+    async def run_facts(self, runs: Sequence[UUID]) -> list[RunFacts]:
+        """Facts of ended runs; runs that have not ended are left out."""
+        ...
+
+    async def record_signals(self, consumer: str, batch: EventBatch, signals: Sequence[tuple[UUID, Signal]]) -> bool:
+        """Store signals, compute scores, advance the cursor. False: another scorer was faster, nothing changed."""
+        ...
+
+
+class Alerting(EventLog, Protocol):
+    """The control plane as the notifier sees it."""
+
+    async def alerting(self) -> dict[str, Any]:
+        """{"rules": [...], "routes": [...], "silences": [...]} in force, rows as the tables have them."""
+        ...
+
+    async def record_alerts(
+        self, consumer: str, batch: EventBatch, alerts: Sequence[dict[str, Any]], resolved: Sequence[dict[str, Any]]
+    ) -> bool:
+        """Open, count and resolve alerts, write notifications, advance the cursor. False: another was faster.
+
+        alerts: {ordinal, environment_id, rule, dedup_key, run_id, pipeline, severity, summary, details,
+        notifications: [{route_id, channel, target, body}]}. resolved: {ordinal, resolve: true, environment_id, dedup_key}.
+        """
+        ...
+
+    async def lease_notifications(self, limit: int, lease_ms: int) -> list[DueNotification]:
+        """Due notifications, and those whose sender died."""
+        ...
+
+    async def settle_notifications(self, outcomes: Sequence[SendOutcome]) -> dict[UUID, bool]:
+        """Record how sends ended; False for one that another sender has taken over."""
+        ...
