@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, assert_never
 
 from opscore.domain.errors import InvalidParameter
-from opscore.domain.param import BIGGEST, AnyParam, BooleanParam, DateParam, IntegerParam, StringParam
+from opscore.domain.param import AnyParam, BooleanParam, DateParam, IntegerParam, StringParam
 from opscore.domain.pipeline import PipelineSpec
 
 # Every pipeline takes `chain`: whether its publish starts the pipelines that come after it.
@@ -63,9 +63,7 @@ def allowed(param: AnyParam) -> str:
         case StringParam():
             return "one of " + ", ".join(param.enum) if param.enum else "text"
         case IntegerParam():
-            low = -BIGGEST if param.minimum is None else param.minimum
-            high = BIGGEST if param.maximum is None else param.maximum
-            return f"an integer from {low} to {high}"
+            return f"an integer from {param.low} to {param.high}"
         case BooleanParam():
             return "true or false"
         case DateParam():
@@ -79,9 +77,7 @@ def _integer(param: IntegerParam, value: Any) -> int | None:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    low = -BIGGEST if param.minimum is None else param.minimum
-    high = BIGGEST if param.maximum is None else param.maximum
-    return value if low <= value <= high else None
+    return value if param.low <= value <= param.high else None
 
 
 def _day(value: Any, today: date) -> str | None:

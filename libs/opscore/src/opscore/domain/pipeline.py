@@ -23,11 +23,11 @@ from opscore.domain.validation import AnyValidation
 class Schedule(SpecPart):
     """When the pipeline starts by itself."""
 
-    cron: Annotated[Text, Field(min_length=9, max_length=100), Allowed('five cron fields, for example "*/15 * * * *"')] = (
-        Field(description="Minute, hour, day of month, month, day of week.")
-    )
-    timezone: Annotated[Text, Field(min_length=1, max_length=64), Allowed("an IANA time zone, for example UTC")] = Field(
-        "UTC", description="The IANA time zone that the cron fields mean."
+    cron: Annotated[
+        Text, Field(min_length=9, max_length=100), Allowed('five cron fields, for example "*/15 * * * *"')
+    ] = Field(description="Minute, hour, day of month, month, day of week.")
+    timezone: Annotated[Text, Field(min_length=1, max_length=64), Allowed("an IANA time zone, for example UTC")] = (
+        Field(default="UTC", description="The IANA time zone that the cron fields mean.")
     )
 
 
@@ -40,7 +40,7 @@ class Destination(SpecPart):
 class Publish(SpecPart):
     """How results become visible."""
 
-    mode: Literal["together"] = Field("together", description="All tables of a run at one moment.")
+    mode: Literal["together"] = Field(default="together", description="All tables of a run at one moment.")
 
 
 class ConcurrencyCap(SpecPart):
@@ -64,14 +64,18 @@ Cap = Annotated[ConcurrencyCap | RunsCap, Field(discriminator="kind")]
 class Retries(SpecPart):
     """When a failed run is tried again, and how many lost executors it may outlive."""
 
-    max_attempts: Annotated[Whole, Field(ge=1, le=100)] = Field(3, description="Attempts, the first one included.")
-    first_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(2, description="Wait before the second attempt.")
-    factor: Annotated[Amount, Field(ge=1, le=100), Allowed("a number from 1 to 100")] = Field(
-        Decimal(2), description="By how much each wait is longer than the one before."
+    max_attempts: Annotated[Whole, Field(ge=1, le=100)] = Field(
+        default=3, description="Attempts, the first one included."
     )
-    longest_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(300, description="No wait is longer.")
+    first_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(
+        default=2, description="Wait before the second attempt."
+    )
+    factor: Annotated[Amount, Field(ge=1, le=100), Allowed("a number from 1 to 100")] = Field(
+        default=Decimal(2), description="By how much each wait is longer than the one before."
+    )
+    longest_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = Field(default=300, description="No wait is longer.")
     max_losses: Annotated[Whole, Field(ge=1, le=1000)] = Field(
-        10, description="Executors lost in one phase before the run is quarantined."
+        default=10, description="Executors lost in one phase before the run is quarantined."
     )
 
     def policy(self) -> RetryPolicy:
@@ -91,22 +95,22 @@ class PipelineSpec(SpecPart):
         description="Version of the spec's format."
     )
     name: Name = Field(description="The pipeline's name, unique in its environment.")
-    description: Annotated[Text, Field(max_length=2000)] = Field("", description="What the pipeline is for.")
+    description: Annotated[Text, Field(max_length=2000)] = Field(default="", description="What the pipeline is for.")
     owner: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Who answers for it.")
     layer: Namespace = Field(description="The layer it builds.")
-    schedule: Schedule | None = Field(None, description="When it starts by itself.")
-    after: tuple[Name, ...] = Field((), description="Pipelines whose publish of new data starts this one.")
+    schedule: Schedule | None = Field(default=None, description="When it starts by itself.")
+    after: tuple[Name, ...] = Field(default=(), description="Pipelines whose publish of new data starts this one.")
     params: dict[Name, AnyParam] = Field(
         default_factory=dict[str, AnyParam], description="Parameters a run may be given."
     )
-    sources: tuple[Source, ...] = Field((), description="Where it reads from.")
+    sources: tuple[Source, ...] = Field(default=(), description="Where it reads from.")
     destinations: tuple[Destination, ...] = Field(min_length=1, description="Where it publishes to.")
-    transforms: tuple[Transform, ...] = Field((), description="How it turns tables into tables.")
-    validations: tuple[AnyValidation, ...] = Field((), description="What is checked before it publishes.")
-    publish: Publish = Field(Publish(), description="How results become visible.")
-    caps: tuple[Cap, ...] = Field((), description="Ceilings for this pipeline's runs.")
-    retries: Retries = Field(Retries(), description="When a failed run is tried again.")
-    requires: tuple[Capability, ...] = Field((), description="What an executor must offer.")
+    transforms: tuple[Transform, ...] = Field(default=(), description="How it turns tables into tables.")
+    validations: tuple[AnyValidation, ...] = Field(default=(), description="What is checked before it publishes.")
+    publish: Publish = Field(default=Publish(), description="How results become visible.")
+    caps: tuple[Cap, ...] = Field(default=(), description="Ceilings for this pipeline's runs.")
+    retries: Retries = Field(default=Retries(), description="When a failed run is tried again.")
+    requires: tuple[Capability, ...] = Field(default=(), description="What an executor must offer.")
 
     def as_json(self) -> dict[str, Any]:
         """The canonical shape: defaults filled in, decimals as exact text. `model_validate` reads it back."""

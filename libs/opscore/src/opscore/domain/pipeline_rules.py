@@ -85,7 +85,9 @@ def _transforms_fit(spec: PipelineSpec) -> Iterator[Breach]:
             case SqlTransform():
                 yield from _is_destination(spec, (*here, "table"), transform.table.partition(".")[0])
                 for column, _ in _repeated(transform.key):
-                    yield Breach((*here, "key", column), f"`{transform.key[column]}` is in the key twice", "Remove one.")
+                    yield Breach(
+                        (*here, "key", column), f"`{transform.key[column]}` is in the key twice", "Remove one."
+                    )
 
 
 def _tables_have_one_writer(spec: PipelineSpec) -> Iterator[Breach]:
@@ -117,10 +119,9 @@ def _params_fit(spec: PipelineSpec) -> Iterator[Breach]:
         here = ("params", name)
         if name in EVERY_PIPELINE:
             yield Breach(here, f"`{name}` is a parameter of every pipeline", "Choose another name.")
-        if isinstance(param, IntegerParam) and None not in {param.minimum, param.maximum}:
-            if (param.minimum or 0) > (param.maximum or 0):
-                yield Breach((*here, "maximum"), f"{param.maximum} is less than the minimum {param.minimum}", "Swap them.")
-                continue
+        if isinstance(param, IntegerParam) and param.low > param.high:
+            yield Breach((*here, "maximum"), f"{param.high} is less than the minimum {param.low}", "Swap the two.")
+            continue
         if param.default is None:
             continue
         if param.required:
@@ -132,7 +133,9 @@ def _params_fit(spec: PipelineSpec) -> Iterator[Breach]:
 def _starts_fit(spec: PipelineSpec) -> Iterator[Breach]:
     if spec.schedule and (fault := cron_fault(spec.schedule.cron)):
         yield Breach(
-            ("schedule", "cron"), f"the schedule {fault}", 'Write five fields, for example "*/15 * * * *" or "0 6 * * 1-5".'
+            ("schedule", "cron"),
+            f"the schedule {fault}",
+            'Write five fields, for example "*/15 * * * *" or "0 6 * * 1-5".',
         )
     for index, name in enumerate(spec.after):
         if name == spec.name:
@@ -152,7 +155,9 @@ def _caps_fit(spec: PipelineSpec) -> Iterator[Breach]:
     kinds = [cap.kind for cap in spec.caps]
     for index, first in _repeated(kinds):
         yield Breach(
-            ("caps", index, "kind"), f"`{kinds[index]}` is capped by caps[{first}] already", "Keep the lower of the two."
+            ("caps", index, "kind"),
+            f"`{kinds[index]}` is capped by caps[{first}] already",
+            "Keep the lower of the two.",
         )
 
 

@@ -22,14 +22,14 @@ class TableGroups(SpecPart):
     """Which group an Odoo model belongs to: patterns on its model name, tried in the order finance, ops, masterdata."""
 
     finance: tuple[ModelPattern, ...] = Field(
-        ("account.*", "payment.*", "res.currency.rate"), description="Models of the group finance."
+        default=("account.*", "payment.*", "res.currency.rate"), description="Models of the group finance."
     )
     ops: tuple[ModelPattern, ...] = Field(
-        ("sale.*", "purchase.*", "stock.*", "mrp.*", "project.*", "crm.*", "hr.expense*"),
+        default=("sale.*", "purchase.*", "stock.*", "mrp.*", "project.*", "crm.*", "hr.expense*"),
         description="Models of the group ops, unless finance took them.",
     )
     masterdata: tuple[ModelPattern, ...] = Field(
-        ("*",), description="Models of the group masterdata, unless another group took them."
+        default=("*",), description="Models of the group masterdata, unless another group took them."
     )
 
     def group_of(self, model: str) -> str | None:
@@ -47,13 +47,13 @@ class OdooSource(SpecPart):
     name: Name = Field(description="How the other parts of the spec call this source.")
     connection: SecretReference = Field(description="Where the connection URL is found: env:NAME or file:/path.")
     include: tuple[SourceTablePattern, ...] = Field(
-        (), description="Tables taken although the default scope leaves them out."
+        default=(), description="Tables taken although the default scope leaves them out."
     )
     exclude: tuple[SourceTablePattern, ...] = Field(
-        ("ir_logging", "bus_*"), description="Tables left out although they are in the default scope."
+        default=("ir_logging", "bus_*"), description="Tables left out although they are in the default scope."
     )
     exclude_columns: tuple[SourceColumnPattern, ...] = Field(
-        (), description="Columns left out, besides those that hold secrets."
+        default=(), description="Columns left out, besides those that hold secrets."
     )
     groups: TableGroups = Field(
         default_factory=TableGroups,  # pyright: ignore[reportArgumentType] - a model is its own factory

@@ -36,10 +36,10 @@ class ExactNumber(Allowed):
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Give the text branch its pattern."""
-        schema = {**handler(core_schema), "x-allowed": self.phrase}
+        schema: dict[str, Any] = {**handler(core_schema), "x-allowed": self.phrase}
         pattern = {"pattern": r"^[0-9]{1,38}(\.[0-9]{1,18})?$"}
-        branches = [{**branch, **pattern} if branch["type"] == "string" else branch for branch in schema["anyOf"]]
-        return {**schema, "anyOf": branches}
+        branches: list[dict[str, Any]] = schema["anyOf"]
+        return {**schema, "anyOf": [{**b, **pattern} if b["type"] == "string" else b for b in branches]}
 
 
 def plain(number: Decimal) -> str:

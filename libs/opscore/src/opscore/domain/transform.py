@@ -15,7 +15,7 @@ class CurrentState(SpecPart):
     kind: Literal["current_state"]
     source: Namespace = Field(alias="from", description="The namespace that holds change logs.")
     into: Namespace = Field(description="The namespace that receives current state, one table for each.")
-    language: Language = Field("en_US", description="The language that translated text is unpacked to.")
+    language: Language = Field(default="en_US", description="The language that translated text is unpacked to.")
 
 
 class SqlTransform(SpecPart):
@@ -24,8 +24,12 @@ class SqlTransform(SpecPart):
     kind: Literal["sql"]
     table: TableName = Field(description="The table that receives the rows.")
     file: SqlFile = Field(description="The query, beside the spec; it travels in the bundle.")
-    key: tuple[ColumnName, ...] = Field(min_length=1, description="Columns that tell rows apart; rows are ordered by them.")
-    inputs: tuple[TableName, ...] = Field((), description="Tables that the query reads; empty means: found in the query.")
+    key: tuple[ColumnName, ...] = Field(
+        min_length=1, description="Columns that tell rows apart; rows are ordered by them."
+    )
+    inputs: tuple[TableName, ...] = Field(
+        default=(), description="Tables that the query reads; empty means: found in the query."
+    )
 
 
 Transform = Annotated[CurrentState | SqlTransform, Field(discriminator="kind")]

@@ -19,7 +19,7 @@ class Validation(SpecPart):
 
     dataset: TablePattern = Field(description="The table that is checked, or a pattern for several.")
     action: CheckAction = Field(
-        CheckAction.FAIL, description="fail: the run does not publish. warn: it does, and says so."
+        default=CheckAction.FAIL, description="fail: the run does not publish. warn: it does, and says so."
     )
 
 
@@ -27,65 +27,65 @@ class RowCount(Validation):
     """As many rows as the source has at the same snapshot."""
 
     check: Literal["row_count"]
-    name: Name = Field("row_count", description="What results call this check.")
-    tolerance: Amount = Field(ZERO, description="How many rows may differ.")
+    name: Name = Field(default="row_count", description="What results call this check.")
+    tolerance: Amount = Field(default=ZERO, description="How many rows may differ.")
 
 
 class NullShare(Validation):
     """The share of rows without a value."""
 
     check: Literal["null_share"]
-    name: Name = Field("null_share", description="What results call this check.")
+    name: Name = Field(default="null_share", description="What results call this check.")
     column: ColumnName = Field(description="The column that is looked at.")
-    max: Share = Field(ZERO, description="The largest share of nulls that passes.")
+    max: Share = Field(default=ZERO, description="The largest share of nulls that passes.")
 
 
 class UniqueKey(Validation):
     """No key stands in two rows."""
 
     check: Literal["unique_key"]
-    name: Name = Field("unique_key", description="What results call this check.")
-    columns: tuple[ColumnName, ...] = Field((), description="The key; empty means the table's own.")
-    max: Amount = Field(ZERO, description="How many keys may stand twice.")
+    name: Name = Field(default="unique_key", description="What results call this check.")
+    columns: tuple[ColumnName, ...] = Field(default=(), description="The key; empty means the table's own.")
+    max: Amount = Field(default=ZERO, description="How many keys may stand twice.")
 
 
 class Referential(Validation):
     """Every value is found in the column it refers to; nulls refer to nothing."""
 
     check: Literal["referential"]
-    name: Name = Field("referential", description="What results call this check.")
+    name: Name = Field(default="referential", description="What results call this check.")
     column: ColumnName = Field(description="The column that refers.")
     references: ColumnReference = Field(description="The column referred to, for example silver.account_move.id.")
-    max: Amount = Field(ZERO, description="How many rows may refer to nothing.")
+    max: Amount = Field(default=ZERO, description="How many rows may refer to nothing.")
 
 
 class AcceptedValues(Validation):
     """Every value is one of a list; nulls pass."""
 
     check: Literal["accepted_values"]
-    name: Name = Field("accepted_values", description="What results call this check.")
+    name: Name = Field(default="accepted_values", description="What results call this check.")
     column: ColumnName = Field(description="The column that is looked at.")
     values: tuple[Text, ...] = Field(min_length=1, description="The values that pass, as text.")
-    max: Amount = Field(ZERO, description="How many rows may hold another value.")
+    max: Amount = Field(default=ZERO, description="How many rows may hold another value.")
 
 
 class Drift(Validation):
     """No column changed its type since the last publish; new and wider columns pass."""
 
     check: Literal["drift"]
-    name: Name = Field("drift", description="What results call this check.")
+    name: Name = Field(default="drift", description="What results call this check.")
 
 
 class BalancedEntries(Validation):
     """Within each group debit equals credit."""
 
     check: Literal["balanced_entries"]
-    name: Name = Field("balanced_entries", description="What results call this check.")
+    name: Name = Field(default="balanced_entries", description="What results call this check.")
     group_by: ColumnName = Field(description="The column that holds a group together, for example move_id.")
-    debit: ColumnName = Field("debit", description="The column of debits.")
-    credit: ColumnName = Field("credit", description="The column of credits.")
-    where: Condition | None = Field(None, description="SQL condition on the rows that count.")
-    tolerance: Amount = Field(ZERO, description="By how much a group may be off.")
+    debit: ColumnName = Field(default="debit", description="The column of debits.")
+    credit: ColumnName = Field(default="credit", description="The column of credits.")
+    where: Condition | None = Field(default=None, description="SQL condition on the rows that count.")
+    tolerance: Amount = Field(default=ZERO, description="By how much a group may be off.")
 
 
 class CustomSql(Validation):
@@ -93,8 +93,10 @@ class CustomSql(Validation):
 
     check: Literal["custom_sql"]
     name: Name = Field(description="What results call this check.")
-    sql: Annotated[Text, Field(min_length=1, max_length=20_000)] = Field(description="One query; its rows are bad rows.")
-    max: Amount = Field(ZERO, description="How many bad rows pass.")
+    sql: Annotated[Text, Field(min_length=1, max_length=20_000)] = Field(
+        description="One query; its rows are bad rows."
+    )
+    max: Amount = Field(default=ZERO, description="How many bad rows pass.")
 
 
 AnyValidation = Annotated[

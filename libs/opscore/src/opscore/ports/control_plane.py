@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from opscore.domain.artifact import Artifact
+from opscore.domain.bundle import Bundle
 from opscore.domain.check import CheckOutcome
 from opscore.domain.lease import Lease
 from opscore.domain.phase import Phase
@@ -27,15 +28,6 @@ class Beat:
     progress: dict[str, Any] | None = None
     checkpoint: dict[str, Any] | None = None  # {phase: result}, merged into what is stored
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A pipeline spec with its SQL and Python, content-addressed. files: path inside the bundle -> text."""
-
-    digest: str
-    spec: dict[str, Any]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
