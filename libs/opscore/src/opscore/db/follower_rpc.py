@@ -1,4 +1,4 @@
-"""Reading the event log behind a durable cursor. Shared by the scorer's and the notifier's halves of the control plane."""
+"""Reading the event log behind a durable cursor. Shared by the scorer's and the notifier's RPC."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -69,7 +69,7 @@ class Listener:
                 failures += 1
             except asyncpg.PostgresError:
                 failures += 1
-            self._set_healthy(False, on_change)
+            self._became(on_change, healthy=False)
             await anyio.sleep(RECONNECT_AFTER_S[min(failures, len(RECONNECT_AFTER_S) - 1)])
 
     async def _hold_connection(self, on_change: Callable[[bool], None]) -> None:
@@ -86,7 +86,7 @@ class Listener:
             self.connects += 1
             self.ring()
             while await self._proven(connection):
-                self._set_healthy(True, on_change)
+                self._became(on_change, healthy=True)
                 await self._sleep_until_closed(connection, PROOF_EVERY_S)
         finally:
             connection.terminate()
@@ -121,7 +121,7 @@ class Listener:
         self.last_payload = str(payload)
         self._bell.set()
 
-    def _set_healthy(self, healthy: bool, on_change: Callable[[bool], None]) -> None:  # noqa: FBT001 - a state, not a switch
+    def _became(self, on_change: Callable[[bool], None], *, healthy: bool) -> None:
         if healthy is not self._healthy:
             self._healthy = healthy
             on_change(healthy)
@@ -134,7 +134,7 @@ async def listening(
     *,
     application: str,
     on_change: Callable[[bool], None] = lambda _healthy: None,
-) -> AsyncIterator[Listener]:
+) -> AsyncGenerator[Listener]:
     """Run a Listener in the background for the length of the block."""
     listener = Listener(dsn, channels, application)
     async with anyio.create_task_group() as group:

@@ -1,4 +1,4 @@
-"""Applies supabase/migrations in order, once each, under one lock. Called by `lakehouse migrate` and the embedded stack.
+"""Applies supabase/migrations in order, once each, under one lock. Called by the CLI and the embedded stack.
 
 Keeps the Supabase CLI's own history table, so that either tool finds nothing to do after the other; beside it
 a checksum per file, so that a migration edited after it was applied is refused instead of silently ignored.
@@ -21,7 +21,8 @@ LOCK_KEY = 7_402_151_988_310_447  # any constant; one per product, so that two r
 
 HISTORY = """
 create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+create table if not exists supabase_migrations.schema_migrations
+  (version text primary key, statements text[], name text);
 create table if not exists supabase_migrations.lakehouse_checksums (version text primary key, sha256 text not null);
 """
 

@@ -6,7 +6,7 @@ ControlPlaneUnavailable, a later call finds a new connection.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,7 +43,9 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(dsn: str, *, application: str, min_size: int = 1, max_size: int = 4) -> AsyncIterator[Database]:
+async def open_database(
+    dsn: str, *, application: str, min_size: int = 1, max_size: int = 4
+) -> AsyncGenerator[Database]:
     """Open a pool and close it at the end. Raises ControlPlaneUnavailable when Postgres does not answer.
 
     application: shown in pg_stat_activity.

@@ -106,7 +106,8 @@ class Alerting(EventLog, Protocol):
         """Open, count and resolve alerts, write notifications, advance the cursor. False: another was faster.
 
         alerts: {ordinal, environment_id, rule, dedup_key, run_id, pipeline, severity, summary, details,
-        notifications: [{route_id, channel, target, body}]}. resolved: {ordinal, resolve: true, environment_id, dedup_key}.
+        notifications: [{route_id, channel, target, body}]}.
+        resolved: {ordinal, resolve: true, environment_id, dedup_key}.
         """
         ...
 

@@ -14,7 +14,7 @@ from opscore.domain.table import StagedTable, TableVersion, WrittenFile
 
 
 class FileWriter(Protocol):
-    """Streams record batches into Parquet files of one table (zstd level 1, field ids in the schema, rolling by size)."""
+    """Streams record batches into Parquet files of one table (zstd, field ids in the schema, rolling by size)."""
 
     def write(self, batch: Any) -> None:
         """Append one pyarrow.RecordBatch or Table whose columns match the schema by name."""

@@ -14,7 +14,7 @@ class Wakeups(Protocol):
         ...
 
     async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109 - the timeout is the scan interval
-        """Return True when the bell rang, False after `timeout` seconds. Rings during work are kept, coalesced into one."""
+        """True when the bell rang, False after `timeout` seconds. Rings during work are kept, coalesced into one."""
         ...
 
     def ring(self) -> None:
