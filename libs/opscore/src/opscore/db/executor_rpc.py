@@ -11,13 +11,14 @@ import asyncpg
 
 from opscore.db.pool import Database
 from opscore.domain.artifact import Artifact
+from opscore.domain.bundle import Bundle
 from opscore.domain.check import CheckOutcome
 from opscore.domain.errors import Canceled, LeaseLost, NotFound
 from opscore.domain.lease import Lease
 from opscore.domain.phase import Phase
 from opscore.domain.run import Outcome, Verdict, WorkOrder
 from opscore.domain.table import StagedTable
-from opscore.ports.control_plane import Accepted, Beat, Bundle
+from opscore.ports.control_plane import Accepted, Beat
 
 
 class PostgresControlPlane:
