@@ -13,9 +13,10 @@ import duckdb
 import pyarrow as pa
 
 from opscore.domain.errors import OpsError, QueryFailed
+from opscore.domain.sql_text import literal, quoted
 from opscore.domain.table import TableVersion
 from opscore.engines.duckdb_faults import explain
-from opscore.engines.duckdb_views import file_path, literal, quoted, view_statement
+from opscore.engines.duckdb_views import file_path, view_statement
 from opscore.engines.object_store import duckdb_filesystem
 from opscore.engines.spill import spill_directory
 from opscore.engines.types import iceberg_type

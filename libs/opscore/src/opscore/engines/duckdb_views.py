@@ -8,32 +8,14 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from opscore.domain.errors import QueryFailed
+from opscore.domain.sql_text import literal, quoted, quoted_table
 from opscore.domain.table import Column, TableVersion
 from opscore.engines.types import duckdb_type
 
 
 def view_statement(table: TableVersion) -> str:
     """SQL that makes the version readable as `namespace.table`."""
-    return f"create or replace view {quoted_name(table.name)} as {_source(table)}"
-
-
-def quoted_name(name: str) -> str:
-    """`silver.account_move` -> `"silver"."account_move"`. Raises QueryFailed when it is not layer and table."""
-    namespace, dot, table = name.partition(".")
-    if not dot or "." in table:
-        raise QueryFailed(f"{name} is not the name of a table: it takes a layer and a name, as in silver.account_move.")
-    return f"{quoted(namespace)}.{quoted(table)}"
-
-
-def quoted(name: str) -> str:
-    """An identifier, safe in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string literal, safe in SQL."""
-    return "'" + text.replace("'", "''") + "'"
+    return f"create or replace view {quoted_table(table.name)} as {_source(table)}"
 
 
 def file_path(uri: str) -> str:
