@@ -27,6 +27,8 @@ TABLE_PROPERTIES = {
     "write.target-file-size-bytes": str(1 << 30),
 }
 
+TABLE_FACTS = "lakehouse."  # given properties of this prefix are the table's, the others its new snapshot's
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -49,6 +51,7 @@ def stage(
     """Write the version of `base` (None: a new table at `location`) that holds the change."""
     base_location = base.metadata_location if base else None
     transaction = _begin(catalog, name, base, location, wanted)
+    _keep_facts(transaction, change.summary)
     _add_snapshot(storage, transaction, change, base)
     return _describe(name, transaction.commit_transaction(), base_location, change)
 
@@ -77,10 +80,18 @@ def _evolve(transaction: Transaction, target: Schema) -> None:
         raise Unexpected(f"The evolved schema is not the one files were written for: {target}")
 
 
+def _keep_facts(transaction: Transaction, given: Mapping[str, str]) -> None:
+    facts = {name: value for name, value in given.items() if name.startswith(TABLE_FACTS)}
+    known = transaction.table_metadata.properties
+    if any(known.get(name) != value for name, value in facts.items()):
+        transaction.set_properties(facts)
+
+
 def _add_snapshot(storage: Storage, transaction: Transaction, change: Change, base: Table | None) -> None:
     metadata = transaction.table_metadata
     old = live_files(base, base.current_snapshot()) if base and change.replaces else []
-    update = transaction.update_snapshot(snapshot_properties=dict(change.summary))
+    summary = {name: value for name, value in change.summary.items() if not name.startswith(TABLE_FACTS)}
+    update = transaction.update_snapshot(snapshot_properties=summary)
     with update.overwrite() if old else update.merge_append() as snapshot:
         for file in old:
             snapshot.delete_data_file(file)
