@@ -103,14 +103,14 @@ class LakeCatalog:
     def stage_append(
         self, name: str, schema: Any, files: Sequence[WrittenFile], *, run_id: str, properties: Mapping[str, str]
     ) -> StagedTable:
-        """Stage a version that adds files to the published one (or starts the table). properties: snapshot summary."""
-        return self._stage(name, schema, Change(tuple(files), {**properties, "run_id": run_id}, replaces=False))
+        """Stage a version that adds files to the published one (or starts the table). properties: the table's own."""
+        return self._stage(name, schema, Change(tuple(files), replaces=False, run_id=run_id, properties=properties))
 
     def stage_replace(
         self, name: str, schema: Any, files: Sequence[WrittenFile], *, run_id: str, properties: Mapping[str, str]
     ) -> StagedTable:
-        """Stage a version that holds exactly these files. properties: snapshot summary."""
-        return self._stage(name, schema, Change(tuple(files), {**properties, "run_id": run_id}, replaces=True))
+        """Stage a version that holds exactly these files. properties: the table's own."""
+        return self._stage(name, schema, Change(tuple(files), replaces=True, run_id=run_id, properties=properties))
 
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove the files of versions that will not be published. Missing files are no fault."""

@@ -23,6 +23,7 @@ from pyiceberg.types import (
     LongType,
     NestedField,
     StringType,
+    TimeType,
     TimestampType,
     TimestamptzType,
 )
@@ -46,6 +47,7 @@ ARROW_TO_ICEBERG: dict[pa.DataType, IcebergType] = {
     pa.string_view(): StringType(),
     pa.binary(): BinaryType(),
     pa.large_binary(): BinaryType(),
+    pa.time64("us"): TimeType(),
     pa.timestamp("us"): TimestampType(),
     pa.timestamp("us", "UTC"): TimestamptzType(),
 }
@@ -58,6 +60,7 @@ ICEBERG_TO_ARROW: dict[str, pa.DataType] = {
     "date": pa.date32(),
     "string": pa.string(),
     "binary": pa.binary(),
+    "time": pa.time64("us"),
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", "UTC"),
 }

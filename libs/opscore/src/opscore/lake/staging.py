@@ -32,11 +32,12 @@ TABLE_FACTS = "lakehouse."  # given properties of this prefix are the table's, t
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """files: the new ones. summary: what the snapshot says about itself. replaces: whether older files go."""
+    """files: the new ones. replaces: whether older files go. properties: set on the table."""
 
     files: tuple[WrittenFile, ...]
-    summary: Mapping[str, str]
     replaces: bool
+    run_id: str
+    properties: Mapping[str, str]
 
 
 def stage(
@@ -50,17 +51,23 @@ def stage(
 ) -> StagedTable:
     """Write the version of `base` (None: a new table at `location`) that holds the change."""
     base_location = base.metadata_location if base else None
-    transaction = _begin(catalog, name, base, location, wanted)
+    transaction = _begin(catalog, name, base, location, wanted, change)
     _keep_facts(transaction, change.summary)
     _add_snapshot(storage, transaction, change, base)
     return _describe(name, transaction.commit_transaction(), base_location, change)
 
 
-def _begin(catalog: StagingCatalog, name: str, base: Table | None, location: str, wanted: pa.Schema) -> Transaction:
+def _begin(
+    catalog: StagingCatalog, name: str, base: Table | None, location: str, wanted: pa.Schema, change: Change
+) -> Transaction:
+    properties = {**TABLE_PROPERTIES, **change.properties}
     if base is None:
         namespace, _, short = name.partition(".")
-        return catalog.begin_create((namespace, short), location, iceberg_schema(wanted), TABLE_PROPERTIES)
+        return catalog.begin_create((namespace, short), location, iceberg_schema(wanted), properties)
     transaction = base.transaction()
+    new = {key: value for key, value in properties.items() if base.properties.get(key) != value}
+    if new:
+        transaction.set_properties(new)
     _evolve(transaction, evolved(name, base.schema(), wanted, base.metadata.last_column_id))
     return transaction
 

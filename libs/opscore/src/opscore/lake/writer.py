@@ -27,6 +27,8 @@ class ParquetFiles:
         self._storage = storage
         self._prefix = prefix
         self._schema = schema
+        # Numbers shrink more under zstd without a dictionary, in half the time; texts repeat, and readers gain.
+        self._texts = [field.name for field in schema if pa.types.is_string(field.type)]
         self._file_bytes = file_bytes
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
@@ -74,7 +76,12 @@ class ParquetFiles:
     def _start_file(self) -> tuple[HashingFile, pq.ParquetWriter]:
         file = self._storage.create(f"{self._prefix}-{self._number}.parquet")
         writer = pq.ParquetWriter(
-            pa.PythonFile(file, mode="w"), self._schema, compression="zstd", compression_level=1, store_schema=False
+            pa.PythonFile(file, mode="w"),
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=self._texts,
+            store_schema=False,
         )
         self._number += 1
         self._open = (file, writer)
