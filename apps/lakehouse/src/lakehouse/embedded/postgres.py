@@ -21,8 +21,8 @@ import anyio.to_thread
 from lakehouse.embedded import account, binaries, cluster, ports
 from lakehouse.embedded.credentials import Credentials
 from lakehouse.embedded.files import log_path, open_log, read_json, tail, write_json
-from lakehouse.embedded.postmaster import Postmaster, forget_stale
-from lakehouse.embedded.process import Identity, wait_gone
+from lakehouse.embedded.postmaster import Postmaster, forget_stale, stop_server
+from lakehouse.embedded.process import Identity
 from opscore.db import admin
 from opscore.domain.errors import Conflict, ControlPlaneUnavailable
 
@@ -136,6 +136,12 @@ class EmbeddedPostgres:
             await admin.wait_until_ready(self.dsn())
         write_json(self._state, {"data": str(self.data), "port": self._port, "version": self.version})
 
+    async def restart(self) -> None:
+        """Start again where it was: whoever knows the port goes on. ControlPlaneUnavailable while the port is taken."""
+        if not ports.is_free(self._port) and not self.is_running():
+            raise ControlPlaneUnavailable(reason=f"port {self._port}, where it was, is taken by another program")
+        await self.start()
+
     async def stop(self, patience: float = 30.0) -> None:
         """End sessions and shut down; everything committed stays. After patience (seconds) it is cut off, safely."""
         if self._server is not None:
@@ -241,14 +247,14 @@ class EmbeddedPostgres:
         if self._child is not None:
             _stop_child(self._child, patience)
         else:
-            _stop_stranger(server, patience)
+            stop_server(server, patience)
 
 
 def _end_any_server(data: Path) -> None:
     postmaster = Postmaster.read(data)
     server = Identity.of(postmaster.pid) if postmaster and postmaster.serves(data) else None
     if server:
-        _stop_stranger(server, patience=30)
+        stop_server(server, patience=30)
 
 
 def _stop_child(child: subprocess.Popen[bytes], patience: float) -> None:
@@ -259,10 +265,3 @@ def _stop_child(child: subprocess.Popen[bytes], patience: float) -> None:
         except subprocess.TimeoutExpired:
             continue
         return
-
-
-def _stop_stranger(server: Identity, patience: float) -> None:
-    for number, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
-        server.signal(number)
-        if not wait_gone([server], seconds):
-            return

@@ -1,11 +1,12 @@
-"""What a data folder says about the server on it. Called by the Postgres launcher only."""
+"""What a data folder says about the server on it. Called by the Postgres launcher and by `down`."""
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.embedded.process import Identity, arguments
+from lakehouse.embedded.process import Identity, arguments, wait_gone
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,11 @@ def forget_stale(data: Path) -> None:
     postmaster = Postmaster.read(data)
     if postmaster and Identity.of(postmaster.pid) and not postmaster.serves(data):
         (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def stop_server(server: Identity, patience: float) -> None:
+    """End a server that is not our child: fast, after patience (seconds) at once, at last by force."""
+    for number, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+        server.signal(number)
+        if not wait_gone([server], seconds):
+            return
