@@ -103,14 +103,21 @@ class LakeCatalog:
     def stage_append(
         self, name: str, schema: Any, files: Sequence[WrittenFile], *, run_id: str, properties: Mapping[str, str]
     ) -> StagedTable:
-        """Stage a version that adds files to the published one (or starts the table). properties: the table's own."""
-        return self._stage(name, schema, Change(tuple(files), replaces=False, run_id=run_id, properties=properties))
+        """Stage a version that adds files to the published one (or starts the table).
+
+        properties: those named `lakehouse.*` become the table's, the others stand in the snapshot's summary.
+        """
+        return self._stage(
+            name, schema, Change(tuple(files), replaces=False, properties={**properties, "run_id": run_id})
+        )
 
     def stage_replace(
         self, name: str, schema: Any, files: Sequence[WrittenFile], *, run_id: str, properties: Mapping[str, str]
     ) -> StagedTable:
-        """Stage a version that holds exactly these files. properties: the table's own."""
-        return self._stage(name, schema, Change(tuple(files), replaces=True, run_id=run_id, properties=properties))
+        """Stage a version that holds exactly these files. properties: as for `stage_append`."""
+        return self._stage(
+            name, schema, Change(tuple(files), replaces=True, properties={**properties, "run_id": run_id})
+        )
 
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove the files of versions that will not be published. Missing files are no fault."""

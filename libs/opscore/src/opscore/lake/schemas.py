@@ -23,9 +23,9 @@ from pyiceberg.types import (
     LongType,
     NestedField,
     StringType,
-    TimeType,
     TimestampType,
     TimestamptzType,
+    TimeType,
 )
 
 from opscore.domain.errors import SchemaDrift

@@ -32,12 +32,21 @@ TABLE_FACTS = "lakehouse."  # given properties of this prefix are the table's, t
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """files: the new ones. replaces: whether older files go. properties: set on the table."""
+    """files: the new ones. replaces: whether older files go. properties: the table's facts and the snapshot's summary."""
 
     files: tuple[WrittenFile, ...]
     replaces: bool
-    run_id: str
     properties: Mapping[str, str]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the table carries from now on."""
+        return {name: value for name, value in self.properties.items() if name.startswith(TABLE_FACTS)}
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What the new snapshot says about itself."""
+        return {name: value for name, value in self.properties.items() if not name.startswith(TABLE_FACTS)}
 
 
 def stage(
@@ -52,7 +61,6 @@ def stage(
     """Write the version of `base` (None: a new table at `location`) that holds the change."""
     base_location = base.metadata_location if base else None
     transaction = _begin(catalog, name, base, location, wanted, change)
-    _keep_facts(transaction, change.summary)
     _add_snapshot(storage, transaction, change, base)
     return _describe(name, transaction.commit_transaction(), base_location, change)
 
@@ -60,7 +68,7 @@ def stage(
 def _begin(
     catalog: StagingCatalog, name: str, base: Table | None, location: str, wanted: pa.Schema, change: Change
 ) -> Transaction:
-    properties = {**TABLE_PROPERTIES, **change.properties}
+    properties = {**TABLE_PROPERTIES, **change.facts}
     if base is None:
         namespace, _, short = name.partition(".")
         return catalog.begin_create((namespace, short), location, iceberg_schema(wanted), properties)
@@ -87,18 +95,10 @@ def _evolve(transaction: Transaction, target: Schema) -> None:
         raise Unexpected(f"The evolved schema is not the one files were written for: {target}")
 
 
-def _keep_facts(transaction: Transaction, given: Mapping[str, str]) -> None:
-    facts = {name: value for name, value in given.items() if name.startswith(TABLE_FACTS)}
-    known = transaction.table_metadata.properties
-    if any(known.get(name) != value for name, value in facts.items()):
-        transaction.set_properties(facts)
-
-
 def _add_snapshot(storage: Storage, transaction: Transaction, change: Change, base: Table | None) -> None:
     metadata = transaction.table_metadata
     old = live_files(base, base.current_snapshot()) if base and change.replaces else []
-    summary = {name: value for name, value in change.summary.items() if not name.startswith(TABLE_FACTS)}
-    update = transaction.update_snapshot(snapshot_properties=summary)
+    update = transaction.update_snapshot(snapshot_properties=change.summary)
     with update.overwrite() if old else update.merge_append() as snapshot:
         for file in old:
             snapshot.delete_data_file(file)

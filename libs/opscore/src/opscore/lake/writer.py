@@ -80,7 +80,7 @@ class ParquetFiles:
             self._schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=self._texts,
+            use_dictionary=self._texts,  # type: ignore[arg-type] - the stubs lack the list of columns
             store_schema=False,
         )
         self._number += 1
