@@ -65,7 +65,10 @@ def _known_predecessors(specs: Sequence[Parsed], known: Collection[str]) -> Iter
 
 
 def _no_cycles(specs: Sequence[Parsed]) -> Iterator[SpecFault]:
-    by_name = {name: parsed for parsed in reversed(specs) if (name := name_of(parsed)) is not None}
+    by_name: dict[str, Parsed] = {}
+    for parsed in specs:
+        if (name := name_of(parsed)) is not None:
+            by_name.setdefault(name, parsed)
     cleared: set[str] = set()
     for start in by_name:
         if start not in cleared and (cycle := _cycle_from(start, by_name)):
@@ -75,7 +78,7 @@ def _no_cycles(specs: Sequence[Parsed]) -> Iterator[SpecFault]:
 
 
 def _cycle_faults(cycle: list[str], by_name: dict[str, Parsed]) -> Iterator[SpecFault]:
-    ring = " -> ".join([*cycle, cycle[0]])
+    ring = " after ".join([*cycle, cycle[0]])
     for name, previous in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
         index = next(index for index, after in _after(by_name[name]) if after == previous)
         message = f"the pipelines wait for each other in a ring: {quoted(ring)}"

@@ -17,12 +17,16 @@ from opscore.domain.pipeline_rules import Path
 Schema = dict[str, Any]
 
 
-class _Untitled(GenerateJsonSchema):
-    """Leaves out the titles that only repeat names."""
+class _Contract(GenerateJsonSchema):
+    """Leaves out the titles that only repeat names, and refuses keys that the models refuse."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema
         return False
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        found = super().dict_schema(schema)
+        return {**found, "additionalProperties": False} if "patternProperties" in found else found
 
     def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:
         head = {
@@ -35,7 +39,7 @@ class _Untitled(GenerateJsonSchema):
 @cache
 def pipeline_schema() -> Schema:
     """JSON Schema (draft 2020-12) of a spec as its author writes it. Do not change the result: it is shared."""
-    return PipelineSpec.model_json_schema(by_alias=True, mode="validation", schema_generator=_Untitled)
+    return PipelineSpec.model_json_schema(by_alias=True, mode="validation", schema_generator=_Contract)
 
 
 def locate(loc: Iterable[str | int]) -> tuple[Path, Schema]:
@@ -87,7 +91,10 @@ def keys(schema: Schema) -> list[str]:
 
 def choices(schema: Schema) -> list[str]:
     """The values of the key that tells the branches of a union apart, or of an enumeration."""
-    return list(schema.get("discriminator", {}).get("mapping", {})) or [str(value) for value in schema.get("enum", [])]
+    if "discriminator" in schema:
+        tag_of = {ref: tag for tag, ref in schema["discriminator"]["mapping"].items()}
+        return [tag_of[branch["$ref"]] for branch in schema["oneOf"]]
+    return [str(value) for value in schema.get("enum", [])]
 
 
 def _meant(schema: Schema) -> Schema:

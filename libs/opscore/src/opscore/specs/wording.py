@@ -13,7 +13,7 @@ from opscore.specs.document import Document
 from opscore.specs.fault import SpecFault, quoted, shown
 from opscore.specs.schema import Schema, choices, expected, keys, locate
 
-CONTRACT = "contracts/pipeline.schema.json lists what is allowed"
+CONTRACT = "See contracts/pipeline.schema.json"
 
 
 def faults_of(errors: Iterable[ErrorDetails], document: Document, file: str) -> list[SpecFault]:
@@ -109,7 +109,7 @@ def _advice(schema: Schema, value: Any) -> str:
     if schema.get("type") == "array" and isinstance(value, str):
         return "Write a list: [one, two]"
     about = schema.get("description", "").rstrip(".")
-    return f"{about}; {CONTRACT}" if about else CONTRACT[0].upper() + CONTRACT[1:]
+    return f"{about}. {CONTRACT}" if about else CONTRACT
 
 
 def _did_you_mean(value: Any, allowed: list[str]) -> str:
