@@ -32,7 +32,7 @@ TABLE_FACTS = "lakehouse."  # given properties of this prefix are the table's, t
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """files: the new ones. replaces: whether older files go. properties: the table's facts and the snapshot's summary."""
+    """files: the new ones. replaces: whether older files go. properties: facts and summary."""
 
     files: tuple[WrittenFile, ...]
     replaces: bool
