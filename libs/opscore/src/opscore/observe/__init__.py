@@ -1,1 +1,1 @@
-"""Everything the house can notice, as a closed list; logs and metrics derive from it."""
+"""What the house notices about itself: a closed list of observations, their log lines and their numbers."""
