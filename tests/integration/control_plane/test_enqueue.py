@@ -1,0 +1,59 @@
+"""What may enter the queue, and what a repeated request gets."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from support.plane import ENVIRONMENT, Plane
+
+
+async def test_a_repeated_idempotency_key_answers_the_first_run(plane: Plane) -> None:
+    first = await plane.enqueue(idempotency_key="k")
+
+    again = await plane.db.fetchrow("select * from ops.enqueue_run($1, 'query', '{}'::jsonb, 'k')", ENVIRONMENT)
+
+    assert (again["run_id"], again["created"]) == (first, False)
+    assert await plane.db.fetchval("select count(*) from ops.runs") == 1
+
+
+async def test_the_same_key_with_other_content_is_refused_naming_the_difference(plane: Plane) -> None:
+    await plane.enqueue(idempotency_key="k", params={"a": 1})
+
+    with pytest.raises(asyncpg.PostgresError, match="params were") as refused:
+        await plane.enqueue(idempotency_key="k", params={"a": 2})
+
+    assert (refused.value.sqlstate, refused.value.detail) == ("PT409", "IDEMPOTENCY_CONFLICT")
+
+
+async def test_an_unknown_pipeline_is_refused_and_nothing_of_the_batch_enters(plane: Plane) -> None:
+    offered = [{"environment_id": ENVIRONMENT, "pipeline": name} for name in ("query", "nope")]
+
+    with pytest.raises(asyncpg.PostgresError, match="there is no pipeline 'nope'"):
+        await plane.db.fetch("select * from ops.enqueue_runs($1)", offered)
+
+    assert await plane.db.fetchval("select count(*) from ops.runs") == 0
+
+
+async def test_parameters_have_a_ceiling(plane: Plane) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="params_are_an_object_of_at_most_1_mb"):
+        await plane.enqueue(params={"a": "x" * 1_000_001})
+
+
+async def test_a_run_pins_the_bundle_it_was_enqueued_with(plane: Plane) -> None:
+    await plane.pipeline("p", owner="first")
+    run = await plane.enqueue("p")
+    before = (await plane.run(run))["bundle"]
+
+    await plane.pipeline("p", owner="second")
+
+    newest = await plane.db.fetchval("select bundle from ops.pipelines where name = 'p'")
+    assert (await plane.run(run))["bundle"] == before
+    assert newest != before
+
+
+async def test_applying_the_same_bundle_again_changes_nothing(plane: Plane) -> None:
+    await plane.pipeline("p")
+    await plane.pipeline("p")
+
+    assert await plane.db.fetchval("select count(*) from ops.pipeline_versions where name = 'p'") == 1

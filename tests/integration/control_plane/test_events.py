@@ -1,0 +1,70 @@
+"""The log: append-only, without gaps, followed without loss."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from support.plane import ENVIRONMENT, Plane
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["update ops.run_events set type = 'X'", "delete from ops.run_events", "truncate ops.run_events"],
+)
+async def test_events_are_never_changed(plane: Plane, change: str) -> None:
+    await plane.enqueue()
+
+    with pytest.raises(asyncpg.PostgresError, match="events are never changed"):
+        await plane.db.execute(change)
+
+
+async def test_a_follower_misses_no_event_that_commits_late(plane: Plane) -> None:
+    late = await asyncpg.connect(plane.dsn)
+    transaction = late.transaction()
+    await transaction.start()
+    slow = await late.fetchval("select run_id from ops.enqueue_run($1, 'query')", ENVIRONMENT)
+    fast = await plane.enqueue()
+
+    before = await plane.db.fetch("select * from ops.read_events('f', 100)")
+    await transaction.commit()
+    after = await plane.db.fetch("select run_id from ops.read_events('f', 100)")
+    await late.close()
+
+    assert before == [], "the fast event has a higher number than one that may still appear"
+    assert {row["run_id"] for row in after} == {slow, fast}
+
+
+async def test_the_cursor_moves_only_from_where_it_was_read(plane: Plane) -> None:
+    await plane.enqueue()
+    (event,) = await plane.db.fetch("select * from ops.read_events('f', 100)")
+    move = ("f", event["from_xid"], event["from_seq"], event["xid"], event["seq"])
+
+    first = await plane.db.fetchval("select ops.advance_cursor($1, $2, $3, $4, $5)", *move)
+    second = await plane.db.fetchval("select ops.advance_cursor($1, $2, $3, $4, $5)", *move)
+
+    assert (first, second) == (True, False)
+    assert await plane.db.fetch("select * from ops.read_events('f', 100)") == []
+
+
+async def test_partitions_are_made_ahead_of_the_log(plane: Plane) -> None:
+    await plane.db.execute("update ops.settings set event_partition_rows = 1000")
+    await plane.db.execute("select setval('ops.run_events_seq', 14999500)")
+
+    made = await plane.db.fetchval("select ops.ensure_event_partitions()")
+
+    assert made > 0
+    for _ in range(3):
+        await plane.db.execute("select setval('ops.run_events_seq', (select last_value from ops.run_events_seq) + 700)")
+        await plane.enqueue()
+
+
+async def test_new_partitions_are_under_row_level_security(plane: Plane) -> None:
+    await plane.db.execute("select setval('ops.run_events_seq', 60000000)")
+    await plane.db.fetchval("select ops.ensure_event_partitions()")
+
+    open_tables = await plane.db.fetch(
+        "select relname from pg_class where relnamespace = 'ops'::regnamespace and relkind in ('r', 'p') and not relrowsecurity"
+    )
+
+    assert open_tables == []

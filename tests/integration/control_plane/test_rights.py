@@ -1,0 +1,110 @@
+"""Who may do what: every service its functions, people their projects, nobody else's token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from support.plane import ENVIRONMENT, Plane
+
+MAY_EXECUTE = {
+    "lakehouse_dispatcher": {
+        "ensure_event_partitions", "lease_runs", "next_due_in_ms", "release_leadership", "release_runs",
+        "requeue_stale_runs", "take_leadership",
+    },
+    "lakehouse_executor": {
+        "beat", "bundle", "claim_run", "claim_work", "complete_run", "fail_run", "finish_runs", "heartbeat_run",
+        "publish_run", "record_checks", "register_artifacts", "register_executor", "requeue_stale_runs", "start_run",
+        "table_states", "take_work",
+    },
+    "lakehouse_scorer": {"compute_run_score", "read_events", "record_signals", "run_facts"},
+    "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
+    "lakehouse_controlroom": {
+        "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
+        "enqueue_runs", "now", "retry_run", "rollback_run", "set_alert_rule", "set_route", "silence",
+    },
+    "authenticated": {"my_environments"},
+    "anon": set(),
+    "service_role": set(),
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def acting_as(plane: Plane, role: str, user: uuid.UUID | None = None) -> AsyncIterator[asyncpg.Connection]:
+    async with plane.db.transaction():
+        await plane.db.execute(f"set local role {role}")
+        if user is not None:
+            await plane.db.execute("select set_config('request.jwt.claims', $1, true)", f'{{"sub": "{user}"}}')
+        yield plane.db
+
+
+@pytest.mark.parametrize("role", MAY_EXECUTE)
+async def test_each_role_may_execute_exactly_its_functions(plane: Plane, role: str) -> None:
+    rows = await plane.db.fetch(
+        "select proname from pg_proc where pronamespace = 'ops'::regnamespace and has_function_privilege($1, oid, 'execute')",
+        role,
+    )
+
+    assert {row["proname"] for row in rows} == MAY_EXECUTE[role]
+
+
+@pytest.mark.parametrize("role", MAY_EXECUTE)
+async def test_no_role_may_write_a_table(plane: Plane, role: str) -> None:
+    rows = await plane.db.fetch(
+        """
+        select c.oid::regclass::text as name from pg_class as c
+         where c.relnamespace in ('ops'::regnamespace, 'api'::regnamespace, 'iceberg'::regnamespace) and c.relkind in ('r', 'p', 'v')
+           and has_table_privilege($1, c.oid, 'insert, update, delete, truncate')
+        """,
+        role,
+    )
+
+    assert rows == []
+
+
+@pytest.mark.parametrize("role", ["authenticated", "lakehouse_controlroom"])
+async def test_nobody_can_read_a_lease_token(plane: Plane, role: str) -> None:
+    await plane.work()
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with acting_as(plane, role) as db:
+            await db.fetch("select lease_token from ops.runs")
+
+
+async def test_members_see_their_projects_runs_and_strangers_nothing(plane: Plane) -> None:
+    member, stranger = uuid.uuid4(), uuid.uuid4()
+    run = await plane.enqueue()
+    await plane.db.execute(
+        "insert into ops.members (project_id, user_id) select project_id, $1 from ops.environments where id = $2",
+        member, ENVIRONMENT,
+    )  # fmt: skip
+    seen = {}
+
+    for user in (member, stranger, None):
+        async with acting_as(plane, "authenticated", user) as db:
+            runs = await db.fetch("select id from api.runs")
+            events = await db.fetch("select run_id from api.run_events")
+            seen[user] = ([row["id"] for row in runs], [row["run_id"] for row in events])
+
+    assert seen == {member: ([run], [run]), stranger: ([], []), None: ([], [])}
+
+
+async def test_anonymous_callers_see_no_schema(plane: Plane) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with acting_as(plane, "anon") as db:
+            await db.fetch("select * from api.runs")
+
+
+async def test_the_control_room_reads_everything_people_may_see(plane: Plane) -> None:
+    run = await plane.enqueue()
+
+    async with acting_as(plane, "lakehouse_controlroom") as db:
+        for view in ("run_events", "artifacts", "pipelines", "tables", "alerts", "routes", "executors"):
+            await db.fetch(f"select * from api.{view}")
+        rows = await db.fetch("select * from api.runs")
+
+    assert [row["id"] for row in rows] == [run]

@@ -1,0 +1,1 @@
+"""What several test folders share: clients, verbs and fakes for faults."""
