@@ -1,7 +1,5 @@
 """What a run is given is held against what its pipeline declares."""
 
-# ruff: noqa: E501 - one case a line reads as a table
-
 from __future__ import annotations
 
 from datetime import date, timedelta

@@ -1,7 +1,5 @@
 """Every broken spec is refused with the line, what is wrong and what is allowed."""
 
-# ruff: noqa: E501 - one case a line reads as a table
-
 from __future__ import annotations
 
 import json
@@ -111,7 +109,7 @@ WRONG_SHAPE = {
         "  - name: shop # HERE\n    kind: odoo\n",
         "the key `connection` is missing",
     ),
-    "exclude pattern": Broken(EXCLUDE, "    exclude:\n      - a b # HERE\n", "a source table or a pattern"),
+    "exclude pattern": Broken(EXCLUDE, "    exclude:\n      - a b # HERE\n", "a source table or model, or a pattern"),
     "exclude column without table": Broken(
         COLUMNS,
         "    exclude_columns:\n      - password # HERE\n",

@@ -1,7 +1,5 @@
 """Files that are hostile, damaged or no spec at all end in faults with lines, never in a traceback."""
 
-# ruff: noqa: E501 - one case a line reads as a table
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Spec files, the files they name, their neighbours, and the bundles made of them."""
 
-# ruff: noqa: E501 - one case a line reads as a table
-
 from __future__ import annotations
 
 import json
@@ -118,7 +116,7 @@ def test_a_faulty_query_is_a_fault_at_its_own_line(folder: Path) -> None:
 
     assert (Path(fault.file).name, fault.line) == ("orders.sql", 3)
     assert "the SQL is faulty" in fault.message
-    assert "orders.yaml, line 22" in fault.hint
+    assert "orders.yaml names it in line 22" in fault.hint
 
 
 @pytest.mark.parametrize(
@@ -138,6 +136,20 @@ def test_a_query_file_must_hold_one_query(folder: Path, sql: str, says: str) -> 
     (fault,) = validate_files([folder / "orders.yaml"])
 
     assert says in fault.message
+
+
+def test_a_query_must_name_namespaces_and_declared_parameters(folder: Path) -> None:
+    (folder / "sql" / "orders.sql").write_text(
+        "with mine as (select 1 as a)\nselect $as_of, $day, ?\n  from mine\n  join sale_order on true\n  join silver.x on true\n"
+    )
+
+    faults = validate_files([folder / "orders.yaml"])
+
+    assert said(faults) == [
+        ("orders.sql", 2, "`$day` is no parameter of the pipeline; declared are: as_of, days, dry, mode"),
+        ("orders.sql", 2, "a parameter needs a name, for example `$as_of`"),
+        ("orders.sql", 4, "the table `sale_order` lacks its namespace; write for example `silver.sale_order`"),
+    ]
 
 
 def test_a_query_outside_the_folder_is_refused_even_through_a_link(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:  # fmt: skip

@@ -13,7 +13,7 @@ from opscore.domain.spec_value import (
     Namespace,
     SecretReference,
     SourceColumnPattern,
-    SourceTablePattern,
+    SourcePattern,
     SpecPart,
 )
 
@@ -25,7 +25,7 @@ class TableGroups(SpecPart):
         default=("account.*", "payment.*", "res.currency.rate"), description="Models of the group finance."
     )
     ops: tuple[ModelPattern, ...] = Field(
-        default=("sale.*", "purchase.*", "stock.*", "mrp.*", "project.*", "crm.*", "hr.expense*"),
+        default=("sale.*", "purchase.*", "stock.*", "procurement.*", "mrp.*", "project.*", "crm.*", "hr.expense*"),
         description="Models of the group ops, unless finance took them.",
     )
     masterdata: tuple[ModelPattern, ...] = Field(
@@ -46,14 +46,16 @@ class OdooSource(SpecPart):
     kind: Literal["odoo"]
     name: Name = Field(description="How the other parts of the spec call this source.")
     connection: SecretReference = Field(description="Where the connection URL is found: env:NAME or file:/path.")
-    include: tuple[SourceTablePattern, ...] = Field(
-        default=(), description="Tables taken although the default scope leaves them out."
+    include: tuple[SourcePattern, ...] = Field(
+        default=(),
+        description="Tables and models that are taken; empty means all in the default scope. A name without * or ? "
+        "also brings in what that scope leaves out: a table, or a column as table.column.",
     )
-    exclude: tuple[SourceTablePattern, ...] = Field(
-        default=("ir_logging", "bus_*"), description="Tables left out although they are in the default scope."
+    exclude: tuple[SourcePattern, ...] = Field(
+        default=("ir_logging", "bus_*"), description="Tables and models that are left out."
     )
     exclude_columns: tuple[SourceColumnPattern, ...] = Field(
-        default=(), description="Columns left out, besides those that hold secrets."
+        default=(), description="Columns left out, besides those that hold secrets or file contents."
     )
     groups: TableGroups = Field(
         default_factory=TableGroups,  # pyright: ignore[reportArgumentType] - a model is its own factory

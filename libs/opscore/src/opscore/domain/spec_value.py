@@ -96,11 +96,11 @@ ColumnReference = Annotated[
     StringConstraints(pattern=r"^(bronze|silver|gold)\.[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}$"),
     Allowed("namespace, table and column, for example `silver.account_move.id`"),
 ]
-SourceTablePattern = Annotated[
+SourcePattern = Annotated[
     str,
     Strict(),
-    StringConstraints(pattern=r"^[A-Za-z0-9_*?]{1,63}$"),
-    Allowed("a source table or a pattern, for example `bus_*`"),
+    StringConstraints(pattern=r"^[A-Za-z0-9_.*?]{1,128}$"),
+    Allowed("a source table or model, or a pattern for them, for example `bus_*`"),
 ]
 SourceColumnPattern = Annotated[
     str,

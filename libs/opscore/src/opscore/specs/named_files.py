@@ -10,7 +10,7 @@ from opscore.specs.document import Unreadable
 from opscore.specs.fault import SpecFault
 from opscore.specs.parsing import Parsed
 from opscore.specs.reading import decode
-from opscore.specs.sql import query_fault
+from opscore.specs.sql import transform_faults
 
 MAX_FILE_BYTES = 262_144
 
@@ -36,9 +36,11 @@ def named_files(parsed: Parsed, folder: Path) -> NamedFiles:
         except Unreadable as fault:
             faults.append(SpecFault(parsed.file, line, f"`{transform.file}`: {fault.message}", fault.hint))
             continue
-        if fault := query_fault(texts[transform.file]):
-            where = str(Path(parsed.file).parent / transform.file)
-            faults.append(SpecFault(where, fault.line, fault.message, f"Named in {parsed.file}, line {line}."))
+        where = str(Path(parsed.file).parent / transform.file)
+        faults += [
+            SpecFault(where, fault.line, fault.message, f"Correct the query; {parsed.file} names it in line {line}.")
+            for fault in transform_faults(texts[transform.file], parsed.spec.params if parsed.spec else ())
+        ]
     return NamedFiles(texts, tuple(faults))
 
 
