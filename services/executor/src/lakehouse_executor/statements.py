@@ -53,7 +53,7 @@ def _names(statement: exp.Expr) -> Names:
             tables.add(f"{table.db}.{table.name}".lower())
         elif table.name.lower() not in own:
             unplaced.add(table.name)
-    parameters = {parameter.name for parameter in statement.find_all(exp.Parameter)}
+    parameters = {parameter.name for parameter in statement.find_all(exp.Placeholder, exp.Parameter) if parameter.name}
     return Names(frozenset(tables), frozenset(unplaced), frozenset(parameters))
 
 
