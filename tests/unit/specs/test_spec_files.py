@@ -110,7 +110,7 @@ def test_a_missing_query_is_a_fault_at_the_line_that_names_it(folder: Path) -> N
 
 
 def test_a_faulty_query_is_a_fault_at_its_own_line(folder: Path) -> None:
-    (folder / "sql" / "orders.sql").write_text("select 1\n  from a\n where (b = 1\n")
+    (folder / "sql" / "orders.sql").write_text("select $as_of, $as_of\n  from a\n where (b = 1\n")
 
     (fault,) = validate_files([folder / "orders.yaml"])
 

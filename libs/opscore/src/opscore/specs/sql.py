@@ -38,7 +38,7 @@ def condition_fault(condition: str) -> SqlFault | None:
 def transform_faults(sql: str, params: Collection[str]) -> list[SqlFault]:
     """All that is wrong with a transform's query. params: names that it may use behind `$`."""
     found = _read(sql)
-    return [found] if isinstance(found, SqlFault) else [*_unplaced(found), *_undeclared(found, sql, params)]
+    return [found] if isinstance(found, SqlFault) else [*_unplaced(found, sql), *_undeclared(found, sql, params)]
 
 
 def _read(sql: str) -> Expr | SqlFault:
@@ -48,7 +48,7 @@ def _read(sql: str) -> Expr | SqlFault:
     try:
         statements = [statement for statement in parse(sql, dialect="duckdb") if statement is not None]
     except ParseError as error:
-        return _parse_fault(error)
+        return _parse_fault(error, sql)
     except SqlglotError as error:
         return SqlFault(1, f"the SQL is faulty: {quoted(str(error))}")
     except RecursionError:
@@ -60,14 +60,16 @@ def _read(sql: str) -> Expr | SqlFault:
     return statements[0]
 
 
-def _parse_fault(error: ParseError) -> SqlFault:
+def _parse_fault(error: ParseError, sql: str) -> SqlFault:
     first = error.errors[0] if error.errors else {}
+    before, after = str(first.get("start_context") or ""), str(first.get("end_context") or "")
+    at = sql.find(f"{before}{first.get('highlight') or ''}{after}") + len(before)
     near = f" near `{quoted(str(first['highlight']))}`" if first.get("highlight") else ""
     problem = str(first.get("description") or "it cannot be parsed").rstrip(".")
-    return SqlFault(int(first.get("line") or 1), f"the SQL is faulty{near}: {quoted(problem)}")
+    return SqlFault(_line_at(sql, at), f"the SQL is faulty{near}: {quoted(problem)}")
 
 
-def _unplaced(query: Expr) -> Iterator[SqlFault]:
+def _unplaced(query: Expr, sql: str) -> Iterator[SqlFault]:
     """Tables that are read without saying from which namespace."""
     from sqlglot import exp  # noqa: PLC0415
 
@@ -75,7 +77,7 @@ def _unplaced(query: Expr) -> Iterator[SqlFault]:
     for table in query.find_all(exp.Table):
         if isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() not in own:
             name = quoted(table.name)
-            line = int(table.this.meta.get("line", 1))
+            line = _line_at(sql, table.this.meta.get("start", 0))
             yield SqlFault(line, f"the table `{name}` lacks its namespace; write for example `silver.{name}`")
 
 
@@ -85,9 +87,13 @@ def _undeclared(query: Expr, sql: str, params: Collection[str]) -> Iterator[SqlF
 
     for name in sorted({str(used.name) for used in query.find_all(exp.Placeholder, exp.Parameter)}):
         if not name.isidentifier():
-            line = sql.count("\n", 0, max(sql.find("?"), 0)) + 1
-            yield SqlFault(line, "a parameter needs a name, for example `$as_of`")
+            yield SqlFault(_line_at(sql, sql.find("?")), "a parameter needs a name, for example `$as_of`")
         elif name not in params:
-            line = sql.count("\n", 0, max(sql.find(f"${name}"), 0)) + 1
+            line = _line_at(sql, sql.find(f"${name}"))
             declared = ", ".join(sorted(params)) or "none"
             yield SqlFault(line, f"`${quoted(name)}` is no parameter of the pipeline; declared are: {declared}")
+
+
+def _line_at(sql: str, position: int) -> int:
+    """The line of a position. sqlglot counts lines too, but twice after a `$`."""
+    return sql.count("\n", 0, max(position, 0)) + 1
