@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from opscore.domain.bundle import bundle_digest
 from opscore.domain.errors import InvalidSpec
 from opscore.domain.phase import Phase
 from opscore.domain.pipeline import PipelineSpec, phases
-from opscore.specs import SpecFault, bundle, validate_files
+from opscore.specs import SpecFault, bundle, parse, validate_files
+from opscore.specs.schema import pipeline_schema
 
 REPOSITORY = Path(__file__).parents[3]
 SQL = "select 1 as company_id, 2 as order_id\n"
@@ -254,9 +257,23 @@ def test_the_reference_pipelines_have_their_phases() -> None:
     assert [spec.after for spec in specs.values()] == [(), ("odoo_ingest_bronze",), ("bronze_to_silver",)]
 
 
-def test_the_generated_schema_is_fresh() -> None:
-    from opscore.specs.schema import pipeline_schema
+def test_the_documented_spec_is_sound() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "pipeline_spec.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
 
-    committed = (REPOSITORY / "contracts" / "pipeline.schema.json").read_text(encoding="utf-8")
+    assert parse(example, "sales_gold.yaml").name == "sales_gold"
 
-    assert json.loads(committed) == pipeline_schema()
+
+def generate(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPOSITORY / "tools" / "generate.py"), "--root", str(root), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_stale_generated_files_are_named_and_then_written(tmp_path: Path) -> None:
+    stale = generate(tmp_path, "--check")
+    written = generate(tmp_path)
+    fresh = generate(tmp_path, "--check")
+
+    assert (stale.returncode, written.returncode, fresh.returncode) == (1, 0, 0)
+    assert "contracts/pipeline.schema.json is stale" in stale.stderr
+    assert json.loads((tmp_path / "contracts" / "pipeline.schema.json").read_text()) == pipeline_schema()
