@@ -1,1 +1,1 @@
-"""The heart all services share: loop, beat, supervision, leadership."""
+"""The heart all services share: supervision, the wake-scan-work loop, leadership, beats, retries, health."""
