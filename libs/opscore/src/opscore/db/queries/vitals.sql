@@ -1,0 +1,29 @@
+-- What doctor asks the control plane.
+select
+    jsonb_build_object(
+        'server_version', current_setting('server_version'),
+        'role', current_user,
+        'notify_queue_usage', pg_notification_queue_usage(),
+        'paused', (select s.paused_reason from ops.settings as s),
+        'executors_alive', (
+            select count(*)
+            from ops.executors as e
+            cross join ops.settings as s
+            where e.last_seen_at > clock_timestamp() - make_interval(secs => s.executor_ttl_ms / 1000.0)
+        ),
+        'open_runs', (
+            select coalesce(jsonb_object_agg(o.state, o.runs), '{}')
+            from (
+                select
+                    r.state,
+                    count(*) as runs
+                from ops.runs as r
+                where r.state in ('queued', 'held', 'claimed', 'running')
+                group by r.state
+            ) as o
+        ),
+        'cursors', (
+            select coalesce(jsonb_object_agg(c.consumer, to_jsonb(c.updated_at)), '{}')
+            from ops.cursors as c
+        )
+    ) as item
