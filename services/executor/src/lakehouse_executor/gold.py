@@ -8,14 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from lakehouse_executor.change_log import ordered_by
 from lakehouse_executor.statements import Names, names_in
 from opscore.domain.errors import InvalidInput, TransformFailed
-from opscore.domain.param import DateParam
-from opscore.domain.pipeline import PipelineSpec
 from opscore.domain.transform import SqlTransform
 
 VERSION = 1
@@ -71,15 +68,6 @@ def ordered(mart: Mart, columns: tuple[str, ...]) -> str:
             raise TransformFailed(file=mart.file, fault=f"its key names {name}, which the query does not return")
     rest = tuple(name for name in columns if name not in mart.key)
     return f"{mart.relation} order by {ordered_by((*mart.key, *rest))}"
-
-
-def run_parameters(spec: PipelineSpec, params: Mapping[str, Any], today: date) -> dict[str, Any]:
-    """A run's parameters as SQL values. A date that was not given is today's (UTC)."""
-    values = dict(params)
-    for name, param in spec.params.items():
-        if isinstance(param, DateParam):
-            values[name] = date.fromisoformat(values[name]) if values.get(name) else today
-    return values
 
 
 def in_waves(transforms: list[Mart]) -> list[list[Mart]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date
 from typing import Any
 
 from lakehouse_executor.context import PhaseContext
-from lakehouse_executor.gold import Mart, in_waves, mart, run_parameters
+from lakehouse_executor.gold import Mart, in_waves, mart
 from lakehouse_executor.gold_build import MartTask
 from lakehouse_executor.made import Made
+from lakehouse_executor.parameters import run_day, run_parameters
 from lakehouse_executor.worker_transform import make_mart
 from lakehouse_executor.workforce import in_workers
 from opscore.domain.errors import TransformFailed
@@ -74,7 +74,7 @@ class Marts:
 
     def waves(self) -> list[Wave]:
         """The marts in the spec's order, as groups that can run side by side."""
-        values = run_parameters(self.spec, self.context.order.params, self._today())
+        values = run_parameters(self.spec, self.context.order.params, run_day(self.context))
         steps = [step for step in self.spec.transforms if isinstance(step, SqlTransform)]
         marts = [mart(step, self._text(step), values) for step in steps]
         return [Wave(self.context, group, self.states, self.pointers) for group in in_waves(marts)]
@@ -85,7 +85,3 @@ class Marts:
         except KeyError:
             fault = "the file is not in the run's bundle"
             raise TransformFailed(file=step.file, fault=fault, hint="Apply the pipeline again.") from None
-
-    def _today(self) -> date:
-        """The day the run was asked for (UTC): a retry after midnight still means the same day."""
-        return (self.context.order.created_at or self.context.clock.now()).astimezone(UTC).date()

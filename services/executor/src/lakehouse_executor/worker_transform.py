@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+from lakehouse_executor.checks.evaluate import judge
+from lakehouse_executor.checks.task import CheckTask
 from lakehouse_executor.gold_build import MartTask, build_mart
 from lakehouse_executor.made import Made
 from lakehouse_executor.silver_build import SilverTask, build_silver, unchanged
+from opscore.domain.check import CheckOutcome
 from opscore.domain.table import TableVersion
 from opscore.engines.duckdb import DuckDBEngine
 from opscore.lake.catalog import lake_for
@@ -40,6 +44,17 @@ def make_mart(options: LakeOptions, pointers: Mapping[str, str], task: MartTask)
     inputs = {name: lake.open(name, pointers[name]) for name in task.mart.inputs}
     with engine_over(options, inputs.values()) as engine:
         return build_mart(lake, engine, inputs, task)
+
+
+def run_checks(
+    options: LakeOptions, pointers: Mapping[str, str], tasks: tuple[CheckTask, ...], parameters: Mapping[str, Any]
+) -> list[tuple[int, CheckOutcome]]:
+    """Judge datasets by their rules, in one engine; each outcome with its rule's position in the spec."""
+    lake = lake_for(options).at(pointers)
+    wanted = {name for task in tasks for name in task.reads}
+    tables = {name: lake.open(name, pointers[name]) for name in sorted(wanted) if name in pointers}
+    with engine_over(options, tables.values()) as engine:
+        return [found for task in tasks for found in judge(lake, engine, tables, task, parameters)]
 
 
 @contextmanager

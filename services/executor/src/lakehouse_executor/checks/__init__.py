@@ -1,0 +1,1 @@
+"""Quality rules against staged tables: one file for each kind, all called through `evaluate`."""
