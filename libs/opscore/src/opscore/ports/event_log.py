@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -45,8 +46,8 @@ class RunFacts:
     checks_passed: int
     checks_warned: int
     checks_failed: int
-    usual_duration_ms: float | None
-    usual_rows: float | None
+    usual_duration_ms: Decimal | None
+    usual_rows: Decimal | None
     earlier_runs: int
 
 
