@@ -113,12 +113,12 @@ async def _start_in_order(
         supervisor.describe(doing=step)
 
     settings, credentials = supervisor.settings, Credentials(supervisor.settings.home)
+    await supervisor.end_stale()  # before anything is written: the state file is all that is known of them
     port, remark = settings.choose_port()
     if remark:
         say(remark)
     supabase = _supabase(control_room_url(port), credentials, environ)
     supervisor.describe(url=control_room_url(port), supabase=supabase, warehouse=settings.warehouse)
-    await supervisor.end_stale()
     logins = await _prepare_database(supervisor, keepers, credentials, say)
     database_url = supervisor.status.database.url
     if await anyio.to_thread.run_sync(warehouse.prepare, settings.home, settings.warehouse, database_url, environ):

@@ -43,9 +43,9 @@ class Place:
             return None
 
 
-def choose(home: Path, account: Account, shared_root: Path = SHARED_ROOT) -> Place:
+def choose(home: Path, account: Account) -> Place:
     """The place for this home, made and owned by the account if it was not there."""
-    root = home / "postgres" if account.can("x", home) else _open_to_all(shared_root) / name_of(home)
+    root = home / "postgres" if account.can("x", home) else _open_to_all(SHARED_ROOT) / name_of(home)
     root.mkdir(mode=0o700, exist_ok=True)
     account.own(root)
     if not account.can("w", root):
@@ -121,7 +121,7 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "TZ": "UTC"}
 
 
-def within_reach(binaries: Binaries, account: Account, shared_root: Path = SHARED_ROOT) -> Binaries:
+def within_reach(binaries: Binaries, account: Account) -> Binaries:
     """The same binaries where the account can run them: a wheel in root's own folders is copied out once."""
     if account.can("x", binaries.folder / "postgres"):
         return binaries
@@ -131,7 +131,7 @@ def within_reach(binaries: Binaries, account: Account, shared_root: Path = SHARE
             hint="Let the account enter every folder above it, or set LAKEHOUSE_PG_BINDIR to a folder it can enter.",
         )
     installation = binaries.folder.parent.name
-    copy = _open_to_all(shared_root) / f"{WHEEL}-{wheel_version()}"
+    copy = _open_to_all(SHARED_ROOT) / f"{WHEEL}-{wheel_version()}"
     folder = copy / WHEEL / installation / "bin"
     if not folder.exists():
         _copy_wheel(installation, copy)

@@ -15,10 +15,10 @@ def as_fault(error: BaseException) -> dict[str, str]:
 
 def from_fault(fault: Mapping[str, str]) -> OpsError:
     """The error again, of the class that owns its code."""
-    kinds = {kind.code: kind for kind in _kinds(OpsError)}
+    kinds = {kind.code: kind for kind in _kinds(OpsError) if "code" in vars(kind)}
     return kinds.get(fault["code"], Unexpected)(fault["message"], hint=fault["hint"])
 
 
 def _kinds(root: type[OpsError]) -> list[type[OpsError]]:
-    """Every class below root, the general ones last: they win where a subclass has its parent's code."""
-    return [kind for child in root.__subclasses__() for kind in [*_kinds(child), child]]
+    """Every class below root."""
+    return [kind for child in root.__subclasses__() for kind in (child, *_kinds(child))]

@@ -54,13 +54,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "logging_collector": "off",
     }
 )
-FORGETFUL: Mapping[str, str] = MappingProxyType(
-    {
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-    }
-)
+# A killed server loses nothing with these either: what it wrote is with the operating system.
+FORGETFUL: Mapping[str, str] = MappingProxyType({"fsync": "off", "full_page_writes": "off"})
 
 
 @dataclass(frozen=True)
@@ -196,6 +191,8 @@ class EmbeddedPostgres:
 
     async def _launch(self) -> None:
         """Start the server; a port that was taken meanwhile is chosen anew, a dying predecessor is waited for."""
+        if self._child is not None:
+            await anyio.to_thread.run_sync(_stop_child, self._child, LOOK_SECONDS)
         self._port = ports.prefer(self._port or read_json(self._state).get("port"))
         with anyio.move_on_after(LONGEST_RECOVERY_SECONDS):
             while True:

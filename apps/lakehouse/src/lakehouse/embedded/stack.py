@@ -88,7 +88,7 @@ async def status(home: Path | None = None) -> StackStatus:
     seen: dict[str, ServiceStatus] = {}
 
     async def look(one: ServiceStatus) -> None:
-        seen[one.name] = await _seen(one, recorded, place)
+        seen[one.name] = await _seen(one, recorded, place, supervised=supervised)
 
     async with anyio.create_task_group() as looks:
         for one in recorded.services:
@@ -97,10 +97,10 @@ async def status(home: Path | None = None) -> StackStatus:
     return replace(recorded, state=state, services=tuple(seen[one.name] for one in recorded.services))
 
 
-async def _seen(one: ServiceStatus, recorded: StackStatus, home: Path) -> ServiceStatus:
+async def _seen(one: ServiceStatus, recorded: StackStatus, home: Path, *, supervised: bool) -> ServiceStatus:
     if one.identity is None or not one.identity.alive():
         gone = one.state if one.state is not State.RUNNING else State.STARTING
-        return replace(one, pid=None, started=None, state=gone if recorded.supervisor else State.STOPPED)
+        return replace(one, pid=None, started=None, state=gone if supervised else State.STOPPED)
     if one.state is not State.RUNNING:
         return one
     answers = await (

@@ -94,7 +94,7 @@ class StackStatus:
         return {
             "healthy": shown.healthy,
             "url": shown.url,
-            "services": [asdict(one) for one in shown.services],
+            "services": [{**asdict(one), "state": one.state.value} for one in shown.services],
             "database": asdict(shown.database),
             "supabase": asdict(shown.supabase),
         }
