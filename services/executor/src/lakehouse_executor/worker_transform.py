@@ -17,13 +17,16 @@ from lakehouse_executor.checks.evaluate import judge
 from lakehouse_executor.checks.task import CheckTask
 from lakehouse_executor.gold_build import MartTask, build_mart
 from lakehouse_executor.made import Made
+from lakehouse_executor.query_run import AsOf, Query, answer, as_of_each, tables_of
 from lakehouse_executor.silver_build import SilverTask, build_silver, unchanged
 from opscore.domain.check import CheckOutcome
+from opscore.domain.errors import NotFound, QueryFailed
 from opscore.domain.table import TableVersion
 from opscore.engines.duckdb import DuckDBEngine
 from opscore.lake.catalog import lake_for
 from opscore.lake.options import LakeOptions
 from opscore.ports.engine import S3Access
+from opscore.ports.lake import Lake
 
 
 def make_silver(options: LakeOptions, pointers: Mapping[str, str], tasks: tuple[SilverTask, ...]) -> list[Made]:
@@ -57,14 +60,39 @@ def run_checks(
         return [found for task in tasks for found in judge(lake, engine, tables, task, parameters)]
 
 
+def run_query(options: LakeOptions, query: Query) -> tuple[bytes, int]:
+    """Answer one statement over published tables: the result document and its number of rows."""
+    lake = lake_for(options)
+    with engine_of(options) as engine:
+        engine.check_readable(query.sql)
+        names = tables_of(query.sql, lake.published())
+        engine.mount(_versions(lake, as_of_each(query.as_of, names)))
+        engine.lock()
+        return answer(engine, query)
+
+
+def _versions(lake: Lake, wanted: Mapping[str, AsOf | None]) -> list[TableVersion]:
+    try:
+        return [lake.version(name, as_of=as_of) for name, as_of in wanted.items()]
+    except NotFound as error:
+        raise QueryFailed(error.message) from error
+
+
 @contextmanager
 def engine_over(options: LakeOptions, tables: Iterable[TableVersion]) -> Generator[DuckDBEngine]:
     """A locked engine that sees these tables and nothing else."""
+    with engine_of(options) as engine:
+        engine.mount(tables)
+        engine.lock()
+        yield engine
+
+
+@contextmanager
+def engine_of(options: LakeOptions) -> Generator[DuckDBEngine]:
+    """An empty engine that can reach the lake's files."""
     s3 = S3Access(options.s3_endpoint, options.s3_access_key_id, options.s3_secret_access_key, options.s3_region)
     engine = DuckDBEngine(s3=s3)
     try:
-        engine.mount(tables)
-        engine.lock()
         yield engine
     finally:
         engine.close()
