@@ -8,7 +8,10 @@ from typing import Any
 
 from opscore.domain.errors import InvalidSpec
 
-PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
+PASSWORDS = (
+    (re.compile(r"(://[^:/@\s]*:)\S*@"), r"\1***@"),
+    (re.compile(r"((?:password|passwd|secret|token|key)\s*[=:]\s*)\S+", re.IGNORECASE), r"\1***"),
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,7 +33,7 @@ class SpecFault:
 
 
 def shown(value: Any) -> str:
-    """A value as a message may show it: short, printable, without a URL's password."""
+    """A value as a message may show it: short, printable, without passwords."""
     match value:
         case None:
             return "nothing"
@@ -48,5 +51,7 @@ def shown(value: Any) -> str:
 
 def quoted(text: str) -> str:
     """Text from a file as a message may show it."""
-    printable = "".join(char if char.isprintable() else " " for char in PASSWORD.sub(r"\1***@", text))
+    for pattern, masked in PASSWORDS:
+        text = pattern.sub(masked, text)
+    printable = "".join(char if char.isprintable() else " " for char in text)
     return printable if len(printable) <= 60 else printable[:60] + "…"
