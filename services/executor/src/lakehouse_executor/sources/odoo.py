@@ -54,7 +54,9 @@ select model, name, ttype, to_jsonb(f) -> 'translate' as translate,
 
 TABLES = """
 select c.oid::bigint as oid, c.relname as name, c.relkind = 'p' as partitioned,
-       greatest(c.relpages, pg_relation_size(c.oid) / 8192)::bigint as pages,
+       (pg_relation_size(c.oid) / 8192)::bigint as pages,
+       (select coalesce(sum(pg_table_size(p.relid)), 0) from pg_partition_tree(c.oid) as p where p.isleaf)::bigint
+       + case when c.relkind = 'r' then pg_table_size(c.oid) else 0 end as bytes,
        has_table_privilege(c.oid, 'select') as read
   from pg_class as c
  where c.relnamespace = $1::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
@@ -65,7 +67,8 @@ COLUMNS = """
 select a.attrelid::bigint as oid, a.attname as name, a.attnum::int as number,
        format_type(coalesce(nullif(t.typbasetype, 0), t.oid),
                    case when t.typbasetype <> 0 then t.typtypmod else a.atttypmod end) as type,
-       b.typname::text as base, b.typcategory::text as category, has_column_privilege(a.attrelid, a.attnum, 'select') as read
+       b.typname::text as base, b.typcategory::text as category,
+       has_column_privilege(a.attrelid, a.attnum, 'select') as read
   from pg_attribute as a
   join pg_type as t on t.oid = a.atttypid
   join pg_type as b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
@@ -195,6 +198,7 @@ def _table(
         group=scope.group(claim.models[0]),
         partitioned=row["partitioned"],
         pages=row["pages"],
+        bytes=row["bytes"],
         columns=tuple(_column(column, facts.get((claim.models[0], column["name"]), {})) for column in taken),
         key=key,
     )

@@ -32,7 +32,10 @@ class SourceColumn:
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """One ordinary table in scope. key: columns that identify a row. pages: size of the heap in 8 KiB pages."""
+    """One ordinary table in scope. key: columns that identify a row.
+
+    pages: of the heap, 8 KiB each. bytes: of the heap and its out-of-line values, compressed as they may be.
+    """
 
     schema: str
     name: str
@@ -40,6 +43,7 @@ class SourceTable:
     group: str
     partitioned: bool
     pages: int
+    bytes: int
     columns: tuple[SourceColumn, ...]
     key: tuple[str, ...]
 
