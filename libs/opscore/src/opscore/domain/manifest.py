@@ -15,6 +15,7 @@ from opscore.domain.run import WorkOrder
 from opscore.domain.table import StagedTable
 
 VERSION = 1
+MOMENT = ("system", "database", "snapshot", "lsn")  # what a source says about the state that was read, but not the time
 NOT_DATA = frozenset({"chain"})  # parameters that change what happens next, not what is made
 
 
@@ -38,8 +39,14 @@ def manifest_digest(manifest: bytes) -> str:
 
 
 def _inputs(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What was read: table -> snapshot id as text, and what a source says about its own moment."""
-    return {name: value for result in results for name, value in result.get("inputs", {}).items()}
+    """What was read: lake tables -> snapshot id as text; a source's moment under `source`."""
+    found: dict[str, Any] = {}
+    for result in results:
+        found |= result.get("inputs", {})
+        source = result.get("source", {})
+        if source:
+            found["source"] = {name: source[name] for name in MOMENT if name in source}
+    return found
 
 
 def _tables(results: Iterable[Mapping[str, Any]]) -> list[tuple[StagedTable, list[str]]]:

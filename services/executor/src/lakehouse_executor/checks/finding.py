@@ -12,29 +12,38 @@ from opscore.domain.validation import AnyValidation
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """value against threshold, as numbers that people compare. passed: the rule's own judgement, made exactly."""
+    """value against threshold, as numbers that people compare. passed: the rule's own judgement, made exactly.
+
+    noteworthy: it passed, yet somebody should look.
+    """
 
     passed: bool
     value: Decimal
     threshold: Decimal
     message: str
     sample_keys: tuple[str, ...] = ()
+    noteworthy: bool = False
 
 
 def outcome(rule: AnyValidation, dataset: str, finding: Finding) -> CheckOutcome:
     """The finding as runs carry it: a rule that only warns never fails."""
-    bad = CheckResult.WARN if rule.action is CheckAction.WARN else CheckResult.FAIL
     return CheckOutcome(
         name=rule.name,
         dataset=dataset,
         column=getattr(rule, "column", None),
         action=rule.action,
-        result=CheckResult.PASS if finding.passed else bad,
+        result=_result(rule.action, finding),
         value=plain(finding.value),
         threshold=plain(finding.threshold),
         sample_keys=finding.sample_keys,
         message=finding.message,
     )
+
+
+def _result(action: CheckAction, finding: Finding) -> CheckResult:
+    if finding.passed:
+        return CheckResult.WARN if finding.noteworthy else CheckResult.PASS
+    return CheckResult.WARN if action is CheckAction.WARN else CheckResult.FAIL
 
 
 def not_evaluated(rule: AnyValidation, dataset: str, reason: str) -> CheckOutcome:

@@ -34,7 +34,9 @@ class Touched:
             counts = result.get("counts", {})
             rows |= {name: count["source_rows"] for name, count in counts.items() if "source_rows" in count}
             for item in result.get("drift", ()):
-                drift.setdefault(item["table"], []).append(Drift(item["column"], item["before"], item["after"]))
+                if item["column"] is not None:
+                    seen = Drift(item["column"], item["change"], item["before"], item["after"])
+                    drift.setdefault(item["table"], []).append(seen)
         return cls(staged, rows, {name: tuple(items) for name, items in drift.items()})
 
     def pointers(self, published: Mapping[str, str]) -> dict[str, str]:

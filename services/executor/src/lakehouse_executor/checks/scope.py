@@ -20,11 +20,12 @@ SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A column whose type at the source, or whose place in the table, is not what it was."""
+    """What became of one column at the source. change: as ingest names it (added, dropped, renamed, retyped)."""
 
     column: str
-    before: str
-    after: str
+    change: str
+    before: str | None = None
+    after: str | None = None
 
 
 @dataclass(slots=True)
