@@ -1,0 +1,66 @@
+"""The dispatcher: owns time and loss. Puts adapters behind ports and starts the loops."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import anyio
+
+from lakehouse_dispatcher.dispatch import Dispatcher
+from lakehouse_dispatcher.housekeeping import keep_house
+from lakehouse_dispatcher.settings import DispatcherSettings
+from opscore.db.dispatcher_rpc import DispatcherRpc
+from opscore.db.listen import listening
+from opscore.db.pool import open_database
+from opscore.ports.dispatching import Dispatching
+from opscore.ports.wakeups import Wakeups
+from opscore.runtime.check import Probe
+from opscore.runtime.doorbell import answers, doorbell_reports
+from opscore.runtime.leader import Leadership
+from opscore.runtime.loop import Pace, work_when_woken
+from opscore.runtime.retry import persist
+from opscore.runtime.service import Service
+
+NAME = "dispatcher"
+APPLICATION = "lakehouse-dispatcher"
+CHANNELS = ("lakehouse_work",)
+
+
+async def main(service: Service, settings: DispatcherSettings) -> None:
+    """Connect and dispatch until a stop is asked for."""
+    async with AsyncExitStack() as stack:
+        database = await persist(
+            lambda: stack.enter_async_context(open_database(settings.dsn, application=APPLICATION)),
+            "connect",
+            service,
+            until=lambda: service.stopping.draining,
+        )
+        wakeups = await stack.enter_async_context(
+            listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
+        )
+        await dispatch(DispatcherRpc(database), wakeups, service, settings)
+
+
+async def dispatch(control: Dispatching, wakeups: Wakeups, service: Service, settings: DispatcherSettings) -> None:
+    """Lead or stand by, dispatch and keep house until a stop is asked for."""
+    leadership = Leadership(control, service, role=NAME, ttl=settings.dispatcher_leader_ttl_s, on_taken=wakeups.ring)
+    dispatcher = Dispatcher(control, leadership, service, settings.dispatcher_batch)
+    pace = Pace(proven=settings.dispatcher_scan_s, unproven=min(0.25, settings.dispatcher_scan_s))
+    async with anyio.create_task_group() as group:
+        group.start_soon(leadership.keep)
+        group.start_soon(keep_house, control, leadership, service)
+        await work_when_woken(dispatcher.one_pass, wakeups, service, doing="dispatch", pace=pace)
+
+
+def probes(settings: DispatcherSettings) -> list[Probe]:
+    """What `--check` tries."""
+
+    async def database() -> None:
+        async with open_database(settings.dsn, application=APPLICATION) as connected:
+            await DispatcherRpc(connected).next_due_in_ms()
+
+    async def doorbell() -> None:
+        async with listening(settings.listen_dsn, CHANNELS, application=APPLICATION) as listener:
+            await answers(listener)
+
+    return [Probe("control plane", database), Probe("doorbell", doorbell)]

@@ -1,0 +1,136 @@
+"""Carries one work order from lease to outcome.
+
+Called by `work.py`, once per order. Nothing here knows which database, lake or engine is behind the ports; nothing
+here retries: the control plane decides what happens next. Cancellation and a lost lease arrive as exceptions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from lakehouse_executor.bundles import Bundles
+from lakehouse_executor.context import PhaseContext, PhaseResult
+from lakehouse_executor.outcomes import end_of, phase_success, plain, success
+from lakehouse_executor.registry import Registry
+from opscore.domain.bundle import Bundle
+from opscore.domain.errors import LeaseLost, OpsError, WorkerDied
+from opscore.domain.phase import Phase
+from opscore.domain.run import Outcome, WorkOrder
+from opscore.observe.observation import HandlerFaulted, PhaseEnded, WorkerLost, WriteRefused
+from opscore.ports.artifacts import Artifacts
+from opscore.ports.control_plane import ControlPlane
+from opscore.ports.lake import Lake
+from opscore.runtime.held import HeldLease, Interrupted
+from opscore.runtime.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all runs of an executor share. lake_options, workers, secret: see PhaseContext."""
+
+    registry: Registry
+    bundles: Bundles
+    control: ControlPlane
+    lake: Lake
+    artifacts: Artifacts
+    lake_options: Any
+    workers: anyio.CapacityLimiter
+    secret: Callable[[str], str]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One order under way."""
+
+    order: WorkOrder
+    held: HeldLease
+    tools: Tools
+    service: Service
+    bundle: Bundle | None = None
+    phase: Phase | None = None
+
+    async def carry(self) -> Outcome | None:
+        """Go through the remaining phases; None when the lease was lost and nothing may be said any more."""
+        try:
+            with self.held.working():
+                return await self._all_phases()
+        except LeaseLost as error:
+            return self._lost(error)
+        except Exception as error:  # noqa: BLE001 - every other end of an attempt is an outcome
+            return self._ended_by(self.held.fault or error)
+
+    async def _all_phases(self) -> Outcome:
+        self.bundle = await self.tools.bundles.get(self.order.bundle)
+        context = self._context(self.bundle)
+        remaining = self.order.remaining_phases
+        for phase, upcoming in zip(remaining, (*remaining[1:], None), strict=True):
+            result = await self._perform(phase, context)
+            context.results[phase.value] = result
+            if upcoming is not None:
+                await self.held.checkpoint(phase, result, upcoming=upcoming, data=plain(result))
+        return success(self.order, context.results, self._last_events(remaining, context))
+
+    def _last_events(self, remaining: tuple[Phase, ...], context: PhaseContext) -> tuple[tuple[str, Any], ...]:
+        """The last phase ends together with its run, in the same trip."""
+        last = (phase_success(remaining[-1], context.results[remaining[-1].value]),) if remaining else ()
+        return (*self.held.take_events(), *last)
+
+    async def _perform(self, phase: Phase, context: PhaseContext) -> PhaseResult:
+        self.phase = self.held.phase = phase
+        self.held.check()
+        clock = self.service.clock
+        started = clock.monotonic()
+        code: str | None = "UNEXPECTED"
+        try:
+            result = await self.tools.registry.handler(phase)(context)
+            code = None
+        except OpsError as error:
+            code = error.code
+            raise
+        except anyio.get_cancelled_exc_class():
+            code = getattr(self.held.fault, "code", "INTERRUPTED")
+            raise
+        finally:
+            took = clock.monotonic() - started
+            order = self.order
+            self.service.observer.notice(PhaseEnded(order.lease.run_id, order.pipeline, phase.value, took, code))
+        return result
+
+    def _context(self, bundle: Bundle) -> PhaseContext:
+        tools = self.tools
+        return PhaseContext(
+            order=self.order,
+            spec=bundle.spec,
+            files=bundle.files,
+            results=dict(self.order.checkpoint),
+            control=tools.control,
+            lake=tools.lake,
+            artifacts=tools.artifacts,
+            lake_options=tools.lake_options,
+            workers=tools.workers,
+            clock=self.service.clock,
+            progress=self.held.report,
+            secret=tools.secret,
+        )
+
+    def _lost(self, error: LeaseLost) -> None:
+        if error is not self.held.fault:
+            write = str(error.facts.get("write", "unknown"))
+            self.service.observer.notice(WriteRefused(self.order.lease.run_id, write))
+
+    def _ended_by(self, error: Exception) -> Outcome | None:
+        if isinstance(error, LeaseLost):
+            return None
+        run_id = self.order.lease.run_id
+        if isinstance(error, WorkerDied):
+            self.service.observer.notice(WorkerLost(run_id, error.message))
+        elif not isinstance(error, (OpsError, Interrupted)):
+            self.service.observer.notice(HandlerFaulted(run_id, str(self.phase), error))
+        spec = None if self.bundle is None else self.bundle.spec
+        jitter = random.random()  # noqa: S311 - jitter
+        return end_of(self.order, self.phase, error, spec, jitter)

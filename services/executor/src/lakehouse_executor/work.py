@@ -1,0 +1,195 @@
+"""The executor's loop: takes work orders while slots are free, starts them, and lets them out at a stop.
+
+Called by `app.py`. Runs whose phases never wait are carried one after the other in one task, the others each in
+their own. When no dispatcher has handed anything over for a while, the executor helps itself: work never strands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import anyio
+from anyio.abc import TaskGroup
+
+from lakehouse_executor.finishing import Ending, Finisher
+from lakehouse_executor.run import Attempt, Tools
+from opscore.domain.errors import ControlPlaneUnavailable
+from opscore.domain.run import Outcome, OutcomeKind, WorkOrder
+from opscore.observe.observation import RunInterrupted, RunStarted, WorkTaken
+from opscore.ports.control_plane import ControlPlane
+from opscore.ports.wakeups import Wakeups
+from opscore.runtime.beat import Heart
+from opscore.runtime.held import HeldLease, Interrupted
+from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
+from opscore.runtime.service import Service
+
+BATCH = 500
+BREATHE_EVERY = 64  # light runs between two chances for other tasks
+GIVE_BACK_TIMEOUT = 5.0
+
+
+class Executor:
+    """One executor process' work."""
+
+    def __init__(
+        self,
+        executor_id: UUID,
+        tools: Tools,
+        wakeups: Wakeups,
+        service: Service,
+        *,
+        slots: int,
+        drain_s: float = 20.0,
+        claim_after_s: float = 5.0,
+        pace: Pace | None = None,
+    ) -> None:
+        """slots: runs at once. drain_s, claim_after_s: see ExecutorSettings. pace: scans of the loop."""
+        self._id = executor_id
+        self._tools = tools
+        self._control: ControlPlane = tools.control
+        self._wakeups = wakeups
+        self._service = service
+        self._slots = slots
+        self._drain_s = drain_s
+        self._claim_after_s = claim_after_s
+        self._pace = pace or Pace(proven=claim_after_s, unproven=min(0.5, claim_after_s))
+        self._heart = Heart(tools.control, executor_id, service)
+        self._finisher = Finisher(tools.control, service, self._settled)
+        self._handed_over_at = float("-inf")
+        self._starved = False
+        self._freed = anyio.Event()
+
+    async def run(self) -> None:
+        """Work until a stop is asked for; then let runs end, give the rest back, and return."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._heart.run)
+            group.start_soon(self._finisher.run)
+            async with anyio.create_task_group() as runs:
+
+                async def one_pass(rang: bool) -> Found:  # noqa: FBT001 - the loop's signature
+                    return await self._one_pass(runs, rang=rang)
+
+                await work_when_woken(one_pass, self._wakeups, self._service, doing="take work", pace=self._pace)
+                await self._drain()
+            await self._finisher.settle()
+            group.cancel_scope.cancel()
+
+    # --- taking -----------------------------------------------------------------------------------------------------
+
+    async def _one_pass(self, runs: TaskGroup, *, rang: bool) -> Found:
+        if rang:
+            self._heart.ask()  # the ring may be somebody's cancel
+        free = self._slots - len(self._heart)
+        self._starved = free <= 0
+        if self._starved:
+            return NOTHING  # the next slot that falls free rings
+        limit = min(free, BATCH)
+        asked_at = self._service.clock.monotonic()
+        orders = await self._take(limit, asked_at, rang=rang)
+        if not orders:
+            return NOTHING
+        self._start(orders, asked_at, runs)
+        return Found(again=len(orders) == limit)
+
+    async def _take(self, limit: int, asked_at: float, *, rang: bool) -> list[WorkOrder]:
+        orders = await self._control.take_work(self._id, limit)
+        if orders:
+            self._handed_over_at = asked_at
+            self._service.observer.notice(WorkTaken(len(orders)))
+            return orders
+        if rang or asked_at - self._handed_over_at < self._claim_after_s:
+            return orders
+        claimed = await self._control.claim_work(self._id, limit)
+        if claimed:
+            self._service.observer.notice(WorkTaken(len(claimed), claimed=True))
+        return claimed
+
+    def _start(self, orders: Sequence[WorkOrder], asked_at: float, runs: TaskGroup) -> None:
+        light: list[Attempt] = []
+        for order in orders:
+            is_light = self._tools.registry.is_light(order.remaining_phases)
+            held = self._heart.hold(order.lease, answered_at=asked_at, light=is_light)
+            attempt = Attempt(order, held, self._tools, self._service)
+            self._service.observer.notice(self._started(order))
+            if is_light:
+                light.append(attempt)
+            else:
+                runs.start_soon(self._carry, attempt, asked_at)
+        if light:
+            runs.start_soon(self._carry_all, light, asked_at)
+
+    def _started(self, order: WorkOrder) -> RunStarted:
+        waited = None
+        if order.created_at is not None and order.lease.attempt == 1:
+            waited = max((self._service.clock.now() - order.created_at).total_seconds(), 0.0)
+        return RunStarted(order.lease.run_id, order.pipeline, order.lease.attempt, waited)
+
+    # --- carrying ---------------------------------------------------------------------------------------------------
+
+    async def _carry(self, attempt: Attempt, started_at: float) -> None:
+        outcome = await attempt.carry()
+        self._end(attempt, outcome, started_at)
+
+    async def _carry_all(self, attempts: Sequence[Attempt], started_at: float) -> None:
+        for number, attempt in enumerate(attempts, start=1):
+            await self._carry(attempt, started_at)
+            if number % BREATHE_EVERY == 0:
+                await anyio.lowlevel.checkpoint()
+
+    def _end(self, attempt: Attempt, outcome: Outcome | None, started_at: float) -> None:
+        if outcome is None:
+            self._settled(attempt.held)
+        else:
+            self._finisher.offer(Ending(outcome, attempt.held, attempt.order.pipeline, started_at))
+
+    def _settled(self, held: HeldLease) -> None:
+        self._heart.let_go(held)
+        if self._starved:
+            self._starved = False
+            self._wakeups.ring()
+        if not len(self._heart):
+            self._freed.set()
+
+    # --- stopping ---------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Say so, give back what was leased but not begun, wait for the rest as long as it is granted."""
+        await self._give_back_unstarted()
+        await self._runs_end_or_time_is_up()
+        for held in self._heart.held():
+            if not held.ending and held.stop(Interrupted()):
+                self._service.observer.notice(RunInterrupted(held.lease.run_id))
+
+    async def _runs_end_or_time_is_up(self) -> None:
+        async with anyio.create_task_group() as waits:
+
+            async def when_hurried() -> None:
+                await self._service.stopping.hurried()
+                waits.cancel_scope.cancel()
+
+            async def when_time_is_up() -> None:
+                await self._service.clock.sleep(self._drain_s)
+                waits.cancel_scope.cancel()
+
+            waits.start_soon(when_hurried)
+            waits.start_soon(when_time_is_up)
+            await self._no_runs()
+            waits.cancel_scope.cancel()
+
+    async def _no_runs(self) -> None:
+        while len(self._heart):
+            self._freed = anyio.Event()
+            await self._freed.wait()
+
+    async def _give_back_unstarted(self) -> None:
+        with anyio.move_on_after(GIVE_BACK_TIMEOUT):
+            try:
+                await self._control.beat(self._id, [], draining=True)
+                asked_at = self._service.clock.monotonic()
+                for order in await self._control.take_work(self._id, BATCH):
+                    held = self._heart.hold(order.lease, answered_at=asked_at)
+                    outcome = Outcome(order.lease, OutcomeKind.INTERRUPTED)
+                    self._finisher.offer(Ending(outcome, held, order.pipeline, asked_at))
+            except ControlPlaneUnavailable:
+                return  # they come back when their start timeout ends
