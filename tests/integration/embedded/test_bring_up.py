@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,6 +19,7 @@ import pytest
 
 from lakehouse.embedded import bringup, programs, stack, supervisor
 from lakehouse.embedded.bringup import bring_up
+from lakehouse.embedded.postgres import EmbeddedPostgres
 from lakehouse.embedded.process import Identity
 from lakehouse.embedded.status import StackStatus, State
 from opscore.domain.errors import Conflict, NotAllowed, NotFound, Unexpected
@@ -52,6 +54,7 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             ]
 
         monkeypatch.setattr(bringup, "all_programs", pretended)
+        monkeypatch.setattr(supervisor, "EmbeddedPostgres", partial(EmbeddedPostgres, durable=False))
 
     install()
     return install
