@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse_executor.context import PhaseContext
 from lakehouse_executor.gold import Mart, in_waves, mart
 from lakehouse_executor.gold_build import MartTask
-from lakehouse_executor.made import Made
+from lakehouse_executor.made import Ended, Made
 from lakehouse_executor.parameters import run_day, run_parameters
 from lakehouse_executor.worker_transform import make_mart
 from lakehouse_executor.workforce import in_workers
@@ -27,14 +27,14 @@ class Wave:
     states: Mapping[str, dict[str, Any]]
     pointers: Mapping[str, str]
 
-    async def make(self) -> list[Made]:
+    async def make(self, ended: Ended) -> None:
         """Make every mart whose inputs, query or parameters have moved. Raises TransformFailed."""
         for item in self.marts:
             self._require_inputs(item)
         moved = [item for item in self.marts if self._has_moved(item)]
+        ended([Made(table=item.table, staged=None, inputs={}) for item in self.marts if item not in moved], 0)
         calls = [(self.context.lake_options, self._pointers_of(item), self._task(item)) for item in moved]
-        made = await in_workers(self.context.workers, "marts", make_mart, calls, self._progress(len(moved)))
-        return [*(Made(table=item.table, staged=None, inputs={}) for item in self.marts if item not in moved), *made]
+        await in_workers(self.context.workers, "marts", make_mart, calls, lambda made: ended([made], len(moved)))
 
     def _require_inputs(self, item: Mart) -> None:
         for name in item.inputs:
@@ -58,9 +58,6 @@ class Wave:
 
     def _pointers_of(self, item: Mart) -> dict[str, str]:
         return {name: self.pointers[name] for name in (*item.inputs, item.table) if name in self.pointers}
-
-    def _progress(self, total: int) -> Any:
-        return lambda done: self.context.progress({"done": done, "total": total, "unit": "marts"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,9 @@ class Made:
     state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     key: tuple[str, ...] = ()
     source_rows: int | None = None
+
+
+Ended = Callable[[list[Made], int], None]  # takes tables as they come, and how many their step makes in all
 
 
 def write_rows(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse_executor.context import PhaseContext
-from lakehouse_executor.made import Made
+from lakehouse_executor.made import Ended, Made
 from lakehouse_executor.silver import VERSION
 from lakehouse_executor.silver_build import SilverTask
 from lakehouse_executor.worker_transform import make_silver
@@ -26,17 +26,16 @@ class Silver:
     states: Mapping[str, dict[str, Any]]
     pointers: Mapping[str, str]
 
-    async def make(self) -> list[Made]:
+    async def make(self, ended: Ended) -> None:
         """Make every table whose log has moved; the others are reported unchanged."""
         tasks = self.tasks()
         moved = [task for task in tasks if self.has_moved(task)]
+        ended([Made(table=task.into, staged=None, inputs={}) for task in tasks if task not in moved], 0)
         batches = in_batches(moved, TABLES_PER_TRIP)
         calls = [(self.context.lake_options, self._pointers_of(batch), batch) for batch in batches]
-        found = await in_workers(
-            self.context.workers, f"{self.step.into} tables", make_silver, calls, self._progress(len(moved))
+        await in_workers(
+            self.context.workers, f"{self.step.into} tables", make_silver, calls, lambda made: ended(made, len(moved))
         )
-        left = [Made(table=task.into, staged=None, inputs={}) for task in tasks if task not in moved]
-        return [*left, *(table for batch in found for table in batch)]
 
     def tasks(self) -> list[SilverTask]:
         """One for each log of the namespace, by name."""
@@ -60,10 +59,3 @@ class Silver:
     def _pointers_of(self, batch: tuple[SilverTask, ...]) -> dict[str, str]:
         names = {name for task in batch for name in (task.log, task.into)}
         return {name: self.pointers[name] for name in names if name in self.pointers}
-
-    def _progress(self, total: int) -> Any:
-        def report(trips: int) -> None:
-            done = min(trips * TABLES_PER_TRIP, total)
-            self.context.progress({"done": done, "total": total, "unit": "tables"})
-
-        return report

@@ -29,17 +29,18 @@ async def in_workers(
     work: str,
     function: Callable[..., Result],
     calls: Sequence[tuple[Any, ...]],
-    done: Callable[[int], None] = lambda _: None,
+    done: Callable[[Result], None] = lambda _: None,
 ) -> list[Result]:
     """Run many calls, as many at once as there are workers; results in the calls' order.
 
-    done: told how many calls have ended, after each. The first fault ends the others and is raised alone.
+    done: given each result as it comes, also of calls that ended before another one failed. The first fault ends the
+    others and is raised alone.
     """
     results: dict[int, Result] = {}
 
     async def run(position: int, call: tuple[Any, ...]) -> None:
         results[position] = await in_worker(workers, work, function, *call)
-        done(len(results))
+        done(results[position])
 
     try:
         async with anyio.create_task_group() as group:

@@ -7,35 +7,63 @@ lake costs one query for pointers and stages nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
+import anyio
 from anyio import to_thread
 
 from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.gold_plan import Marts
 from lakehouse_executor.made import Made
 from lakehouse_executor.silver_plan import Silver
+from opscore.domain.errors import OpsError
 from opscore.domain.pipeline import PipelineSpec
 from opscore.domain.transform import CurrentState
+
+THROW_AWAY_SECONDS = 30
 
 
 async def transform(context: PhaseContext) -> PhaseResult:
     """Carry out the spec's transforms: current state first, then queries in order. Raises TransformFailed."""
     spec = PipelineSpec.model_validate(context.spec)
-    states = await context.control.table_states(context.order.lease)
+    # Pointers before states: if a run publishes in between, publish refuses ours.
     pointers = await to_thread.run_sync(context.lake.published)
-    made: list[Made] = []
-    for step in spec.transforms:
-        if isinstance(step, CurrentState):
-            made += seen_by_later(pointers, await Silver(context, step, states, pointers).make())
-    for wave in Marts(context, spec, states, pointers).waves():
-        made += seen_by_later(pointers, await wave.make())
-    return result_of(made)
+    states = await context.control.table_states(context.order.lease)
+    bench = Bench(context, pointers)
+    try:
+        for step in spec.transforms:
+            if isinstance(step, CurrentState):
+                await Silver(context, step, states, pointers).make(bench.ended)
+        for wave in Marts(context, spec, states, pointers).waves():
+            await wave.make(bench.ended)
+    except BaseException:
+        await bench.throw_away()
+        raise
+    return result_of(bench.made)
 
 
-def seen_by_later(pointers: dict[str, str], made: list[Made]) -> list[Made]:
-    """Let later steps of the run read what this one staged."""
-    pointers.update({table.table: table.staged.metadata_location for table in made if table.staged})
-    return made
+class Bench:
+    """The tables that a run has made so far."""
+
+    def __init__(self, context: PhaseContext, pointers: dict[str, str]) -> None:
+        """pointers: the lake as the run sees it; what is staged here is what later steps read."""
+        self.made: list[Made] = []
+        self._context = context
+        self._pointers = pointers
+
+    def ended(self, made: list[Made], total: int) -> None:
+        """Take tables that were made or left alone, and report how far the step is."""
+        self.made += made
+        self._pointers.update({table.table: table.staged.metadata_location for table in made if table.staged})
+        if made and total:
+            done = len([table for table in self.made if table.staged])
+            self._context.progress({"done": min(done, total), "total": total, "unit": "tables"})
+
+    async def throw_away(self) -> None:
+        """Remove files that no version will ever refer to; what cannot be removed now is left to maintenance."""
+        staged = [table.staged for table in self.made if table.staged]
+        with anyio.move_on_after(THROW_AWAY_SECONDS, shield=True), suppress(OpsError):
+            await to_thread.run_sync(self._context.lake.discard, staged)
 
 
 def result_of(made: Iterable[Made]) -> PhaseResult:

@@ -46,7 +46,8 @@ async def _outcomes(context: PhaseContext, spec: PipelineSpec, touched: Touched)
         (context.lake_options, _pointers_of(batch, pointers), batch, parameters)
         for batch in in_batches(tasks, DATASETS_PER_TRIP)
     ]
-    found = await in_workers(context.workers, "checks", run_checks, calls, partial(_report, context, len(tasks)))
+    progress = Progress(context, len(tasks))
+    found = await in_workers(context.workers, "checks", run_checks, calls, progress.trip_ended)
     ordered = sorted((pair for trip in found for pair in trip), key=lambda pair: (pair[0], pair[1].dataset))
     return [outcome for _, outcome in ordered]
 
@@ -67,8 +68,18 @@ def _pointers_of(batch: tuple[CheckTask, ...], pointers: Mapping[str, str]) -> d
     return {name: pointers[name] for name in names if name in pointers}
 
 
-def _report(context: PhaseContext, total: int, trips: int) -> None:
-    context.progress({"done": min(trips * DATASETS_PER_TRIP, total), "total": total, "unit": "tables"})
+class Progress:
+    """How many datasets have been checked."""
+
+    def __init__(self, context: PhaseContext, total: int) -> None:
+        self._context = context
+        self._total = total
+        self._done = 0
+
+    def trip_ended(self, outcomes: list[tuple[int, CheckOutcome]]) -> None:
+        """Count a trip's datasets."""
+        self._done += len({outcome.dataset for _, outcome in outcomes})
+        self._context.progress({"done": self._done, "total": self._total, "unit": "tables"})
 
 
 def _summary(outcomes: Sequence[CheckOutcome]) -> dict[str, Any]:
