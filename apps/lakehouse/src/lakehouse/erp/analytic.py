@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.arrays import Ints
+from lakehouse.erp.batch import Column
 
 ACCOUNTS_A_COMPANY = 3
 
@@ -17,6 +17,6 @@ def analytic_account(line: Ints, company: Ints) -> Ints:
     return np.where(line % 7 == 0, chosen, 0)
 
 
-def distribution(accounts: Ints) -> pa.Array:
+def distribution(accounts: Ints) -> Column:
     """`analytic_distribution` as JSON text: all of the line on its one account; null without one."""
     return b.where(accounts > 0, b.joined('{"', b.text(accounts), '": 100.0}'), None)

@@ -25,7 +25,7 @@ def sums(owner: Ints, values: Ints, owners: int) -> Ints:
 
 
 def ratio(values: Ints, numerator: Ints | int, denominator: Ints | int, granule: Ints | int = 1) -> Ints:
-    """values * numerator / denominator, rounded half away from zero to multiples of granule."""
+    """Return values * numerator / denominator, rounded half away from zero to multiples of granule."""
     unit = np.asarray(denominator, dtype=np.int64) * granule
     magnitude = (2 * np.abs(values) * numerator + unit) // (2 * unit)
     return np.sign(values) * magnitude * granule

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,8 @@ from pyarrow import csv
 
 from lakehouse.erp.arrays import Bools, Ints
 
+Column: TypeAlias = "pa.Array[Any]"
+KERNELS: Any = pc  # its published types know neither integer positions nor constants among columns
 CSV = csv.WriteOptions(include_header=False)
 SECONDS_A_DAY = 86_400
 
@@ -26,7 +28,7 @@ class Batch:
     """Rows of one table: column name to Arrow array, all of one length."""
 
     table: str
-    columns: Mapping[str, pa.Array]
+    columns: Mapping[str, Column]
 
     @property
     def rows(self) -> int:
@@ -53,62 +55,66 @@ def listed(table: str, rows: Sequence[Mapping[str, Any]], **constants: Any) -> B
     return batch(table, len(rows), **columns, **constants)
 
 
-def money(hundredths: Ints) -> pa.Array:
+def money(hundredths: Ints) -> Column:
     """Exact decimals with two places from int64 hundredths."""
     return decimals(hundredths, 2)
 
 
-def decimals(values: Ints, scale: int) -> pa.Array:
+def decimals(values: Ints, scale: int) -> Column:
     """Exact decimals with `scale` places from int64 units of 10**-scale."""
     words = np.empty((len(values), 2), np.int64)
     words[:, 0] = values
     words[:, 1] = values >> 63  # the sign fills the upper half
-    return pa.Array.from_buffers(pa.decimal128(18, scale), len(values), [None, pa.py_buffer(words)])
+    return pa.Array.from_buffers(pa.decimal128(18, scale), len(values), [None, pa.py_buffer(words.data)])
 
 
-def dates(days: Ints, known: Bools | None = None) -> pa.Array:
+def dates(days: Ints, known: Bools | None = None) -> Column:
     """Dates from days since 1970-01-01; null where not known."""
     return pa.array(days.astype(np.int32), pa.date32(), mask=None if known is None else ~known)
 
 
-def moments(days: Ints, salt: Ints, known: Bools | None = None) -> pa.Array:
+def moments(days: Ints, salt: Ints, known: Bools | None = None) -> Column:
     """Naive timestamps with microseconds inside a working day, spread by salt (any ids)."""
     second = 25_200 + (salt * 7919) % 39_600
     micros = (days * SECONDS_A_DAY + second) * 1_000_000 + (salt * 104_729) % 1_000_000
     return pa.array(micros, pa.timestamp("us"), mask=None if known is None else ~known)
 
 
-def optional(values: Ints, known: Bools) -> pa.Array:
+def optional(values: Ints, known: Bools) -> Column:
     """Integers, null where not known."""
     return pa.array(values, mask=~known)
 
 
-def pick(choices: Sequence[str | None] | pa.Array, index: Ints) -> pa.Array:
+def pick(choices: Sequence[str | None] | Column, index: Ints) -> Column:
     """choices[index] as text."""
-    source = choices if isinstance(choices, pa.Array) else pa.array(choices, pa.string())
-    return source.take(pa.array(index))
+    return at(choices if isinstance(choices, pa.Array) else pa.array(choices, pa.string()), index)
 
 
-def text(values: Ints, width: int = 0) -> pa.Array:
+def at(column: Column, index: Ints) -> Column:
+    """The column's values at the positions."""
+    return KERNELS.take(column, pa.array(index))
+
+
+def text(values: Ints, width: int = 0) -> Column:
     """Integers as text, padded with zeros to width."""
     plain = pa.array(values).cast(pa.string())
-    return pc.utf8_lpad(plain, width, "0") if width else plain
+    return KERNELS.utf8_lpad(plain, width, "0") if width else plain
 
 
-def joined(*parts: pa.Array | str) -> pa.Array:
+def joined(*parts: Column | str) -> Column:
     """Parts glued together row by row; null when a part is null."""
-    return pc.binary_join_element_wise(*parts, "")
+    return KERNELS.binary_join_element_wise(*parts, "")
 
 
-def where(condition: Bools, yes: pa.Array | str | None, no: pa.Array | str | None) -> pa.Array:
-    """yes where the condition holds, else no (text)."""
+def where(condition: Bools, yes: Column | str | None, no: Column | str | None) -> Column:
+    """The text `yes` where the condition holds, else `no`."""
     sides = [pa.scalar(side, pa.string()) if side is None or isinstance(side, str) else side for side in (yes, no)]
-    return pc.if_else(pa.array(condition), *sides)
+    return KERNELS.if_else(pa.array(condition), *sides)
 
 
-def _column(value: Any, rows: int) -> pa.Array:
+def _column(value: Any, rows: int) -> Column:
     if isinstance(value, np.ndarray):
         return pa.array(value)
-    if isinstance(value, pa.Array | pa.ChunkedArray):
+    if isinstance(value, pa.Array):
         return value
     return pa.repeat(pa.scalar(value), rows)

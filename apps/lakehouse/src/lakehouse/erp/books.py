@@ -89,7 +89,11 @@ def _taxes(made: dict[str, Any]) -> Iterator[Batch]:
         "account_tax",
         [
             {"id": n, "company_id": company + 1, "tax_group_id": company * 3 + kind + 1, "sequence": kind + 1}
-            | {"country_id": country[company], "type_tax_use": ("sale", "purchase")[use], "tax_exigibility": "on_invoice"}
+            | {
+                "country_id": country[company],
+                "type_tax_use": ("sale", "purchase")[use],
+                "tax_exigibility": "on_invoice",
+            }
             | {"name": both(chart.TAX_NAMES[company][kind])}
             | {"amount": Decimal(int(chart.TAX_RATES[company, kind])).scaleb(-2).quantize(Decimal("0.0001"))}
             for n, (company, use, kind) in enumerate(taxes, 1)
@@ -101,7 +105,12 @@ def _taxes(made: dict[str, Any]) -> Iterator[Batch]:
         is_base_affected=True,
         **made,
     )
-    parts = [(tax, company, use, refund, kind) for tax, (company, use, _) in enumerate(taxes) for refund in (0, 1) for kind in (0, 1)]
+    parts = [
+        (tax, company, use, refund, kind)
+        for tax, (company, use, _) in enumerate(taxes)
+        for refund in (0, 1)
+        for kind in (0, 1)
+    ]
     yield b.listed(
         "account_tax_repartition_line",
         [

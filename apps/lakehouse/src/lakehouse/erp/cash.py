@@ -52,7 +52,7 @@ def _payment_moves(docs: Documents, settled: Settlement, counters: Counters) -> 
     pay, deals = settled.payments, docs.deals
     books = journal(deals.company[pay.deal], BNK)
     always = np.ones(len(pay.id), np.bool_)
-    paid = docs.names.take(pa.array(np.maximum(pay.document, 0))) if len(docs.index) else pa.nulls(len(pay.id), pa.string())
+    paid = b.at(docs.names, np.maximum(pay.document, 0)) if len(docs.index) else pa.nulls(len(pay.id), pa.string())
     return Moves(
         id=pay.move,
         journal=books,
@@ -76,7 +76,9 @@ def _payment_rows(docs: Documents, settled: Settlement, moves: Moves) -> Iterato
     bank_of = np.zeros(len(pay.id), np.int64)
     bank_of[settled.bank.payment] = settled.bank_full
     still = np.where(matched, 0, 1)
-    label = b.joined(b.pick(("Vendor Payment", "Customer Payment"), (sign > 0).astype(np.int64)), " ", moves.numbers.names)
+    label = b.joined(
+        b.pick(("Vendor Payment", "Customer Payment"), (sign > 0).astype(np.int64)), " ", moves.numbers.names
+    )
     kind = np.where(sign > 0, RECEIPTS, PAYMENTS)
     received, amount = sign * pay.company_amount, sign * pay.amount
     outstanding = Side(pay.outstanding_id, kind, received, amount, moves.currency, received * still, amount * still)
@@ -88,7 +90,9 @@ def _payment_rows(docs: Documents, settled: Settlement, moves: Moves) -> Iterato
     )  # fmt: skip
     open_ = np.where(linked, 0, 1)
     partner = partner_account(deals, pay.deal)
-    counterpart = Side(pay.counterpart_id, partner, -received, -amount, moves.currency, -received * open_, -amount * open_)
+    counterpart = Side(
+        pay.counterpart_id, partner, -received, -amount, moves.currency, -received * open_, -amount * open_
+    )
     document = np.maximum(pay.document, 0)
     full_id = np.where(linked, settled.full[settled.root[document]] if len(docs.index) else 0, 0)
     numbers = matching(settled, document) if len(docs.index) else pa.nulls(len(pay.id), pa.string())

@@ -127,7 +127,7 @@ def relations() -> tuple[Relation, ...]:
 
 
 def _text(name: str) -> str:
-    return files(__package__).joinpath("odoo17", f"{name}.models").read_text(encoding="utf-8")
+    return files("lakehouse.erp").joinpath("odoo17", f"{name}.models").read_text(encoding="utf-8")
 
 
 def _parse(text: str) -> Iterator[Model]:

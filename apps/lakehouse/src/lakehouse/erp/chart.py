@@ -1,7 +1,7 @@
-"""The fixed frame of the books: companies, currencies, accounts, journals and taxes, and how their ids follow from it.
+"""The fixed frame of the books: companies, currencies, accounts, journals and taxes, and how ids follow from it.
 
 Ids are arithmetic, so that whole columns of them are computed at once: account `k` of company `c` is
-`c * len(ACCOUNTS) + k + 1`, and likewise for journals and taxes. Companies, currencies and warehouses count from 0 here.
+`c * len(ACCOUNTS) + k + 1`, and likewise for journals and taxes. Companies and currencies count from 0 here.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ def _drawn(world: World, rng: np.random.Generator, number: int) -> Deals:
     company = rng.choice(3, count, p=[0.5, 0.3, 0.2])
     purchase = (rng.random(count) < 0.37).astype(np.int64)
     currency = np.where(rng.random(count) < 0.8, CURRENCY_OF[company], rng.integers(0, 3, count))
-    day = plan.first_day + index * (plan.last_day - plan.first_day) // max(plan.deals, 1) + rng.integers(0, 7, count)
+    day = (
+        plan.first_day + index * (plan.last_day - plan.first_day) // max(plan.deals - 1, 1) + rng.integers(0, 7, count)
+    )
     has_order = rng.random(count) < np.where(purchase == 1, 0.42, 0.64)
     order_state = _order_states(rng, purchase)
     confirmed = (order_state == CONFIRMED) | (order_state == LOCKED)

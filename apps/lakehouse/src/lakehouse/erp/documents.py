@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp.arrays import Bools, Ints, positions, sums
+from lakehouse.erp.batch import Column
 from lakehouse.erp.chart import BILL, INV, journal
 from lakehouse.erp.counters import Counters
 from lakehouse.erp.deals import POSTED, Deals
@@ -53,7 +53,7 @@ class Documents:
         return self.company_untaxed + self.company_tax
 
     @property
-    def names(self) -> pa.Array:
+    def names(self) -> Column:
         """Document names, '/' for drafts."""
         return self.numbers.names
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.arrays import Bools, Ints
-from lakehouse.erp.batch import Batch
+from lakehouse.erp.batch import Batch, Column
 from lakehouse.erp.chart import ACCOUNTS, CURRENCY_OF, account
 from lakehouse.erp.deals import POSTED
 from lakehouse.erp.numbering import Numbers
@@ -33,7 +32,7 @@ class Moves:
     state: Ints
     numbers: Numbers
     user: Ints
-    ref: pa.Array
+    ref: Column
 
     def batch(self, changed: Ints, **columns: Any) -> Batch:
         """The `account_move` rows, last changed on the days given."""
@@ -108,7 +107,7 @@ def lines(moves: Moves, side: Side, row: Ints | None, changed: Ints, *, display:
         "price_total": b.money(np.zeros(len(at), np.int64)),
         "sequence": 100,
         "partner_id": b.optional(moves.partner[at], moves.has_partner[at]),
-        "ref": moves.ref.take(pa.array(at)),
+        "ref": b.at(moves.ref, at),
     } | columns
     return b.batch(
         "account_move_line",
@@ -121,7 +120,7 @@ def lines(moves: Moves, side: Side, row: Ints | None, changed: Ints, *, display:
         account_id=account(company, side.kind),
         account_root_id=np.broadcast_to(ROOTS[side.kind], len(at)),
         currency_id=side.currency + 1,
-        move_name=moves.numbers.names.take(pa.array(at)),
+        move_name=b.at(moves.numbers.names, at),
         parent_state=b.pick(STATES, state),
         display_type=display,
         date=b.dates(moves.day[at]),

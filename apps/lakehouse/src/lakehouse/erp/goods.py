@@ -73,7 +73,9 @@ def _products(world: World, made: dict[str, Any]) -> Iterator[Batch]:
         type=b.pick(("product", "consu", "service"), kind),
         default_code=code,
         name=pa.array(names),
-        description_sale=b.where(position % 6 == 0, both("Handle with care.\nMade to order.", "Fragile.\nSur commande."), None),
+        description_sale=b.where(
+            position % 6 == 0, both("Handle with care.\nMade to order.", "Fragile.\nSur commande."), None
+        ),
         list_price=b.money(world.product_prices),
         volume=b.decimals(position * 17 % 400, 3),
         weight=b.decimals(position * 29 % 9_000, 3),
@@ -119,7 +121,9 @@ def _warehouses(made: dict[str, Any]) -> Iterator[Batch]:
         for number, (_, company, _) in enumerate(WAREHOUSES)
         for k, (english, french, code, kind) in enumerate((*PICKINGS, INTERNAL))
     ]
-    yield b.listed("stock_picking_type", types, reservation_method="at_confirm", create_backorder="ask", active=True, **made)
+    yield b.listed(
+        "stock_picking_type", types, reservation_method="at_confirm", create_backorder="ask", active=True, **made
+    )
     yield b.listed(
         "stock_warehouse",
         [

@@ -1,4 +1,4 @@
-"""Writes the documents of one chunk: `account_move`, their `account_move_line`, their taxes and their analytic lines."""
+"""Writes the documents of one chunk: `account_move`, their lines, taxes and analytic lines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.analytic import analytic_account, distribution
 from lakehouse.erp.arrays import Bools, Ints
-from lakehouse.erp.batch import Batch
+from lakehouse.erp.batch import Batch, Column
 from lakehouse.erp.chart import (
     CURRENCY_OF,
     EXPENSES,
@@ -22,7 +21,6 @@ from lakehouse.erp.chart import (
     TAX_PAID,
     TAX_RATES,
     TAX_RECEIVED,
-
     repartition,
     tax,
     tax_group,
@@ -33,7 +31,7 @@ from lakehouse.erp.documents import Documents
 from lakehouse.erp.entry import Moves, Side, lines
 from lakehouse.erp.orders import Orders
 from lakehouse.erp.settlement import Settlement
-from lakehouse.erp.world import UNITS, HOURS, World
+from lakehouse.erp.world import HOURS, UNITS, World
 
 TYPES = ("out_invoice", "out_refund", "in_invoice", "in_refund")
 PAYMENT_STATES = ("not_paid", "partial", "paid", "reversed")
@@ -44,11 +42,9 @@ NOTES = (
 )
 
 
-def invoices(
-    world: World, docs: Documents, settled: Settlement, made: Orders, counters: Counters
-) -> Iterator[Batch]:
+def invoices(world: World, docs: Documents, settled: Settlement, made: Orders, counters: Counters) -> Iterator[Batch]:
     """All rows of the chunk's documents."""
-    moves = _moves(world, docs)
+    moves = _moves(docs)
     changed = _changed(docs, settled)
     yield _heads(world, moves, docs, settled, made, changed)
     yield from _product_lines(world, moves, docs, made, changed, counters)
@@ -57,11 +53,11 @@ def invoices(
     yield _notes(moves, docs, counters)
 
 
-def _moves(world: World, docs: Documents) -> Moves:
+def _moves(docs: Documents) -> Moves:
     deals, index = docs.deals, docs.index
     lost = (deals.document_state[index] == 0) & (index % 5 == 0)  # drafts scanned before anyone knew the partner
     refund = deals.origin[index] >= 0
-    origin = docs.names.take(pa.array(np.maximum(docs.place[np.maximum(deals.origin[index], 0)], 0)))
+    origin = b.at(docs.names, np.maximum(docs.place[np.maximum(deals.origin[index], 0)], 0))
     theirs = b.joined("SI-", b.text(index * 37 % 99_991 + 10_000))
     ref = b.where(refund, b.joined("Reversal of: ", origin), b.where(deals.purchase[index] == 1, theirs, None))
     return Moves(
@@ -87,9 +83,7 @@ def _changed(docs: Documents, settled: Settlement) -> Ints:
     return day
 
 
-def _heads(
-    world: World, moves: Moves, docs: Documents, settled: Settlement, made: Orders, changed: Ints
-) -> Batch:
+def _heads(world: World, moves: Moves, docs: Documents, settled: Settlement, made: Orders, changed: Ints) -> Batch:
     deals, index, sign = docs.deals, docs.index, docs.sign
     untaxed, taxes, total = deals.untaxed[index], deals.tax[index], deals.total[index]
     purchase, refund = deals.purchase[index], deals.origin[index] >= 0
@@ -104,7 +98,7 @@ def _heads(
         team_id=b.optional(deals.company[index] + 1, sale),
         partner_shipping_id=b.optional(deals.partner[index], sale & moves.has_partner),
         invoice_partner_display_name=b.where(moves.has_partner, names, None),
-        invoice_origin=b.where(made.id[index] > 0, made.names.take(pa.array(index)), None),
+        invoice_origin=b.where(made.id[index] > 0, b.at(made.names, index), None),
         payment_reference=b.where((deals.document_state[index] != 0) & sale, docs.names, None),
         reversed_entry_id=b.optional(docs.move[docs.place[np.maximum(deals.origin[index], 0)]], refund),
         invoice_date=b.dates(deals.day[index], deals.document_state[index] != 0),
@@ -147,9 +141,7 @@ def _product_lines(
     zero = np.zeros(len(row), np.int64)
     accounts = analytic_account(docs.line_id, deals.company[deal])
     balance = -sign * docs.line_company_amount
-    side = Side(
-        docs.line_id, kind, balance, -sign * source.subtotal[row], deals.currency[deal], zero, zero
-    )
+    side = Side(docs.line_id, kind, balance, -sign * source.subtotal[row], deals.currency[deal], zero, zero)
     yield lines(
         moves,
         side,
@@ -203,7 +195,7 @@ def _analytic_lines(world: World, docs: Documents, accounts: Ints, balance: Ints
         product_id=product + 1,
         product_uom_id=np.where(world.service[product], HOURS, UNITS),
         move_line_id=docs.line_id[kept],
-        ref=docs.names.take(pa.array(at)),
+        ref=b.at(docs.names, at),
         journal_id=docs.journal[at],
         create_uid=deals.user[deal],
         write_uid=deals.user[deal],
@@ -271,8 +263,8 @@ def _term_lines(moves: Moves, docs: Documents, settled: Settlement, changed: Int
     )
 
 
-def matching(settled: Settlement, document: Ints) -> pa.Array:
-    """Matching numbers of lines that belong to documents' settlements: the full reconcile's id, P and a partial, or null."""
+def matching(settled: Settlement, document: Ints) -> Column:
+    """Matching numbers of lines of documents' settlements: the full reconcile's id, P and a partial, or null."""
     root = settled.root[document]
     full, first = settled.full[root], settled.first_partial[root]
     touched = first < np.iinfo(np.int64).max
@@ -300,7 +292,7 @@ def _notes(moves: Moves, docs: Documents, counters: Counters) -> Batch:
         currency_id=moves.currency[at] + 1,
         partner_id=b.optional(moves.partner[at], known),
         sequence=99,
-        move_name=docs.names.take(pa.array(at)),
+        move_name=b.at(docs.names, at),
         parent_state=b.pick(("draft", "posted", "cancel"), moves.state[at]),
         display_type="line_note",
         name=b.pick(NOTES, deal % len(NOTES)),

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp import chart, names
@@ -45,7 +44,7 @@ def masterdata(world: World) -> Iterator[Batch]:
     made = stamps(plan)
     yield from _geography(world, made)
     yield from _companies(plan, made)
-    yield from _people(plan, made)
+    yield from _people(made)
     yield from _partners(world, made)
     yield from _employees(plan, made)
 
@@ -79,7 +78,14 @@ def _geography(world: World, made: dict[str, Any]) -> Iterator[Batch]:
         }
         for n, (code, symbol, places) in enumerate(chart.CURRENCIES, 1)
     ]
-    retired = {"id": 4, "name": "DEM", "symbol": "DM", "decimal_places": 2, "rounding": Decimal("0.01"), "active": False}
+    retired = {
+        "id": 4,
+        "name": "DEM",
+        "symbol": "DM",
+        "decimal_places": 2,
+        "rounding": Decimal("0.01"),
+        "active": False,
+    }
     yield b.listed("res_currency", [*currencies, retired], position="before", **made)
     yield _rates(world, made)
     yield b.listed(
@@ -139,7 +145,7 @@ def _companies(plan: Plan, made: dict[str, Any]) -> Iterator[Batch]:
     yield b.listed("res_partner", own, is_company=True, active=True, type="contact", lang="en_US", **made)
 
 
-def _people(plan: Plan, made: dict[str, Any]) -> Iterator[Batch]:
+def _people(made: dict[str, Any]) -> Iterator[Batch]:
     people = [f"{names.FIRST[n * 3]} {names.LAST[n * 2]}" for n in range(USERS)]
     ids = range(1, USERS + 1)
     login = ["__system__", "admin", *(f"user{n}@brightwater.example" for n in range(3, USERS + 1))]
@@ -228,15 +234,15 @@ def _partners(world: World, made: dict[str, Any]) -> Iterator[Batch]:
         partner_id=tagged,
     )
     holders = np.r_[np.array([1, 2, 3]), world.vendors]
-    numbers = b.joined("XX00 5550 ", b.text(holders * 104_729 % 99_999_999, 8))
+    account = b.text(holders * 104_729 % 99_999_999, 8)
     yield b.batch(
         "res_partner_bank",
         len(holders),
         id=np.arange(1, len(holders) + 1),
         partner_id=holders,
         sequence=10,
-        acc_number=numbers,
-        sanitized_acc_number=pa.compute.replace_substring(numbers, " ", ""),
+        acc_number=b.joined("XX00 5550 ", account),
+        sanitized_acc_number=b.joined("XX005550", account),
         active=True,
         allow_out_payment=True,
         **made,
@@ -252,7 +258,9 @@ def _employees(plan: Plan, made: dict[str, Any]) -> Iterator[Batch]:
     ]
     yield b.listed("hr_department", rows, active=True, company_id=1, **made)
     position = np.arange(plan.employees)
-    name = b.joined(b.pick(names.FIRST, position * 5 % len(names.FIRST)), " ", b.pick(names.LAST, position * 7 % len(names.LAST)))
+    name = b.joined(
+        b.pick(names.FIRST, position * 5 % len(names.FIRST)), " ", b.pick(names.LAST, position * 7 % len(names.LAST))
+    )
     yield b.batch(
         "hr_employee",
         plan.employees,

@@ -16,14 +16,20 @@ from lakehouse.erp.masterdata import both, stamps
 from lakehouse.erp.world import World
 
 MODULES = (
-    ("base", "Base"), ("uom", "Units of measure"), ("product", "Products & Pricelists"), ("analytic", "Analytic Accounting"),
-    ("account", "Invoicing"), ("sales_team", "Sales Teams"), ("sale", "Sales"), ("purchase", "Purchase"),
-    ("stock", "Inventory"), ("hr", "Employees"), ("project", "Project"), ("mrp", "Manufacturing"),
+    ("base", "Base"), ("uom", "Units of measure"), ("product", "Products & Pricelists"),
+    ("analytic", "Analytic Accounting"), ("account", "Invoicing"), ("sales_team", "Sales Teams"), ("sale", "Sales"),
+    ("purchase", "Purchase"), ("stock", "Inventory"), ("hr", "Employees"), ("project", "Project"),
+    ("mrp", "Manufacturing"),
 )  # fmt: skip
 UNINSTALLED = "mrp"
 MODULE = {name: number for number, (name, _) in enumerate(MODULES, 1)}
 # Modules that extend a model of another one have their own external id for it, written later.
-EXTENSIONS = (("sale", "res.partner"), ("stock", "product.template"), ("sale", "account.move"), ("project", "sale.order"))
+EXTENSIONS = (
+    ("sale", "res.partner"),
+    ("stock", "product.template"),
+    ("sale", "account.move"),
+    ("project", "sale.order"),
+)
 DISPLAY_NAME = Field("display_name", "char", store=False)
 
 
@@ -51,7 +57,12 @@ def _fields(model: Model) -> Iterator[Field]:
 
 def _modules(made: dict[str, Any]) -> Batch:
     rows = [
-        {"id": n, "name": name, "shortdesc": both(title), "state": "uninstalled" if name == UNINSTALLED else "installed"}
+        {
+            "id": n,
+            "name": name,
+            "shortdesc": both(title),
+            "state": "uninstalled" if name == UNINSTALLED else "installed",
+        }
         | {"latest_version": None if name == UNINSTALLED else "17.0.1.3"}
         for n, (name, title) in enumerate(MODULES, 1)
     ]
@@ -145,7 +156,9 @@ def _wizards(made: dict[str, Any]) -> Iterator[Batch]:
         company_id=1,
         **made,
     )
-    yield b.listed("account_move_reversal", [{"id": 1, "reason": "wrong\ncustomer"}], journal_id=1, company_id=1, **made)
+    yield b.listed(
+        "account_move_reversal", [{"id": 1, "reason": "wrong\ncustomer"}], journal_id=1, company_id=1, **made
+    )
     yield b.listed("sale_advance_payment_inv", [{"id": 1}], advance_payment_method="delivered", **made)
 
 
@@ -155,7 +168,12 @@ def _noise(made: dict[str, Any]) -> Iterator[Batch]:
         "ir_attachment",
         [
             {"id": n, "name": "image_1920", "res_model": "product.template", "res_field": "image_1920", "res_id": n}
-            | {"store_fname": f"a{n}/a{n}00ff", "checksum": f"a{n}00ff", "file_size": 2_048 * n, "mimetype": "image/png"}
+            | {
+                "store_fname": f"a{n}/a{n}00ff",
+                "checksum": f"a{n}00ff",
+                "file_size": 2_048 * n,
+                "mimetype": "image/png",
+            }
             for n in (1, 2, 3)
         ],
         type="binary",

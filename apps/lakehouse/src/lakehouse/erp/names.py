@@ -1,4 +1,4 @@
-"""Invented words: people, firms, streets and goods. None of them is real; some carry letters beyond ASCII on purpose."""
+"""Invented words: people, firms, streets and goods. None is real; some carry letters beyond ASCII on purpose."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.arrays import Bools, Ints, years
+from lakehouse.erp.batch import Column
 from lakehouse.erp.chart import JOURNALS
 from lakehouse.erp.counters import Counters
 
@@ -17,8 +17,8 @@ from lakehouse.erp.counters import Counters
 class Numbers:
     """Name, prefix and number of each entry; '/', empty and 0 where it was never posted."""
 
-    names: pa.Array
-    prefixes: pa.Array
+    names: Column
+    prefixes: Column
     numbers: Ints
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.arrays import Bools, Ints, ratio
-from lakehouse.erp.batch import Batch
+from lakehouse.erp.batch import Batch, Column
 from lakehouse.erp.chart import CURRENCY_OF, GRANULES, picking_type, tax
 from lakehouse.erp.counters import Counters
 from lakehouse.erp.deals import CANCELED, CONFIRMED, LOCKED, Deals
@@ -35,7 +34,7 @@ class Orders:
     warehouse: Ints
 
     @property
-    def names(self) -> pa.Array:
+    def names(self) -> Column:
         """S00001 for sales, P00001 for purchases; meaningless where a deal has no order."""
         return b.joined(b.pick(("S", "P"), self.deals.purchase), b.text(self.id, 5))
 
@@ -85,7 +84,7 @@ def _sales(world: World, made: Orders, at: Ints) -> Batch:
         "sale_order",
         len(at),
         id=ids,
-        name=made.names.take(pa.array(at)),
+        name=b.at(made.names, at),
         company_id=deals.company[at] + 1,
         partner_id=partner,
         partner_invoice_id=partner,
@@ -171,7 +170,7 @@ def _purchases(world: World, made: Orders, at: Ints) -> Batch:
         "purchase_order",
         len(at),
         id=ids,
-        name=made.names.take(pa.array(at)),
+        name=b.at(made.names, at),
         partner_id=deals.partner[at],
         currency_id=deals.currency[at] + 1,
         invoice_count=(deals.has_document[at]).astype(np.int64),

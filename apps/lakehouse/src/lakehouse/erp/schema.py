@@ -25,7 +25,7 @@ def finish() -> Iterator[str]:
     for model in stored:
         yield "\n".join([*_foreign_keys(model), *_indexes(model)])
     yield "\n".join(_relation_links(relation) for relation in relations())
-    yield files(__package__).joinpath("constraints.sql").read_text(encoding="utf-8")
+    yield files("lakehouse.erp").joinpath("constraints.sql").read_text(encoding="utf-8")
     yield "\n".join(_sequence(model) for model in stored)
 
 
@@ -85,7 +85,8 @@ def _indexes(model: Model) -> Iterator[str]:
 def _relation_links(relation: Relation) -> str:
     sides = ((relation.column1, relation.left), (relation.column2, relation.right))
     keys = (
-        f"add constraint {_link(relation.table, column)} foreign key ({column}) references {table} (id) on delete cascade"
+        f"add constraint {_link(relation.table, column)} foreign key ({column})"
+        f" references {table} (id) on delete cascade"
         for column, table in sides
     )
     return f"alter table {relation.table} {', '.join(keys)};"
@@ -96,7 +97,8 @@ def _link(table: str, column: str) -> str:
 
 
 def _sequence(model: Model) -> str:
-    return f"select setval('{model.table}_id_seq', coalesce((select max(id) from {model.table}), 0) + 1, false);"
+    newest = f"select coalesce(max(id), 0) + 1 from {model.table}"  # noqa: S608 - table names come from the catalog
+    return f"select setval('{model.table}_id_seq', ({newest}), false);"
 
 
 def _literal(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakehouse.erp.arrays import Bools, Ints
-from lakehouse.erp.chart import CURRENCY_OF, GRANULES
+from lakehouse.erp.chart import GRANULES
 from lakehouse.erp.counters import Counters
 from lakehouse.erp.deals import CANCELED, CONFIRMED, DRAFT, LOCKED, POSTED, Deals
 from lakehouse.erp.documents import Documents
@@ -169,7 +169,9 @@ def _payments(
     owed = np.r_[company_residual[document], np.zeros(len(ahead), np.int64)]
     everything = np.r_[amount[: len(document)] == residual[document], np.zeros(len(ahead), np.bool_)]
     settled = np.where(everything, owed, np.minimum(at_document_rate, owed))
-    state = np.r_[np.full(len(document), POSTED), rng.choice([DRAFT, POSTED, CANCELED], len(ahead), p=[0.15, 0.75, 0.1])]
+    state = np.r_[
+        np.full(len(document), POSTED), rng.choice([DRAFT, POSTED, CANCELED], len(ahead), p=[0.15, 0.75, 0.1])
+    ]
     bank_day = day + rng.integers(1, 6, len(deal))
     shown = (state == POSTED) & (bank_day <= plan.last_day) & (rng.random(len(deal)) < 0.8)
     return Payments(
@@ -267,9 +269,7 @@ def _partials(
         deal=np.r_[
             docs.index[refund], payments.deal[paid], payments.deal[exchanges.payment], payments.deal[bank.payment]
         ],
-        day=np.r_[
-            docs.deals.day[docs.index[refund]], payments.day[paid], payments.day[exchanges.payment], bank.day
-        ],
+        day=np.r_[docs.deals.day[docs.index[refund]], payments.day[paid], payments.day[exchanges.payment], bank.day],
         root=np.r_[origin, payments.document[paid], payments.document[exchanges.payment], none[3]],
         bank=np.r_[none[0], none[1], none[2], np.arange(len(bank.id))],
         exchange=np.r_[none[0] * 0, exchange_of[paid], exchanges.move, none[3] * 0],
@@ -281,8 +281,3 @@ def _touched(partials: Partials, documents: int) -> tuple[Bools, Ints]:
     first = np.full(documents, np.iinfo(np.int64).max)
     np.minimum.at(first, partials.root[known], partials.id[known])
     return first < np.iinfo(np.int64).max, first
-
-
-def company_currency(deals: Deals, deal: Ints) -> Ints:
-    """Currency positions of the companies of some deals."""
-    return CURRENCY_OF[deals.company[deal]]

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from lakehouse.erp import batch as b
 from lakehouse.erp.arrays import Bools, Ints
-from lakehouse.erp.batch import Batch
+from lakehouse.erp.batch import Batch, Column
 from lakehouse.erp.chart import (
     ADJUSTMENT,
     CUSTOMERS,
@@ -107,7 +106,7 @@ def transfers(world: World, made: Orders, on_hand: OnHand, counters: Counters) -
     incoming = deals.purchase == 1
     home = stock_location(made.warehouse)
     origin, target = np.where(incoming, VENDORS, home), np.where(incoming, home, CUSTOMERS)
-    code = ["/".join((warehouse, kind, "")) for kind in ("OUT", "IN") for *_, warehouse in WAREHOUSES]
+    code = [f"{warehouse}/{kind}/" for kind in ("OUT", "IN") for *_, warehouse in WAREHOUSES]
     names = b.joined(b.pick(code, deals.purchase * len(WAREHOUSES) + made.warehouse), b.text(pickings, 5))
     kind = picking_type(made.warehouse, 1 - deals.purchase)
     done = made.delivered
@@ -118,17 +117,15 @@ def transfers(world: World, made: Orders, on_hand: OnHand, counters: Counters) -
     yield from _moves(world, made, rows, pickings, names, origin, target, kind, counters)
 
 
-def _pickings(
-    made: Orders, at: Ints, pickings: Ints, names: pa.Array, origin: Ints, target: Ints, kind: Ints
-) -> Batch:
+def _pickings(made: Orders, at: Ints, pickings: Ints, names: Column, origin: Ints, target: Ints, kind: Ints) -> Batch:
     deals, ids, done = made.deals, pickings[at], made.delivered[at]
     sale = deals.purchase[at] == 0
     return b.batch(
         "stock_picking",
         len(at),
         id=ids,
-        name=names.take(pa.array(at)),
-        origin=made.names.take(pa.array(at)),
+        name=b.at(names, at),
+        origin=b.at(made.names, at),
         location_id=origin[at],
         location_dest_id=target[at],
         picking_type_id=kind[at],
@@ -156,7 +153,7 @@ def _moves(
     made: Orders,
     rows: Ints,
     pickings: Ints,
-    names: pa.Array,
+    names: Column,
     origin: Ints,
     target: Ints,
     kind: Ints,
@@ -173,7 +170,7 @@ def _moves(
         "location_id": origin[deal],
         "location_dest_id": target[deal],
         "picking_id": pickings[deal],
-        "reference": names.take(pa.array(deal)),
+        "reference": b.at(names, deal),
         "state": b.where(done, "done", "assigned"),
         "quantity": b.money(quantity),
         "picked": done,
@@ -193,7 +190,7 @@ def _moves(
         partner_id=deals.partner[deal],
         picking_type_id=kind[deal],
         warehouse_id=b.optional(made.warehouse[deal] + 1, sale),
-        origin=made.names.take(pa.array(deal)),
+        origin=b.at(made.names, deal),
         priority="0",
         procure_method="make_to_stock",
         product_uom_qty=b.money(quantity),

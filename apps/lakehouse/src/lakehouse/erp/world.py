@@ -13,6 +13,7 @@ import pyarrow as pa
 from lakehouse.erp import batch as b
 from lakehouse.erp import names
 from lakehouse.erp.arrays import Bools, Ints, ratio
+from lakehouse.erp.batch import Column
 from lakehouse.erp.chart import CURRENCIES, CURRENCY_OF, GRANULES, MICRO_RATES
 from lakehouse.erp.plan import Plan
 
@@ -29,9 +30,9 @@ class World:
     micro_rates: Ints  # [currency, month]: units for one US dollar, in millionths
     customers: Ints  # partner ids
     vendors: Ints
-    partner_names: pa.Array
+    partner_names: Column
     partner_kinds: Ints  # of partners after the fixed ones: 0 customer, 1 vendor, 2 contact of a firm
-    product_labels: pa.Array
+    product_labels: Column
     product_names: tuple[tuple[str, str], ...]
     product_prices: Ints  # US dollars in hundredths
     storable: Bools
@@ -84,8 +85,8 @@ def _rates(plan: Plan, rng: np.random.Generator) -> Ints:
     return np.array(MICRO_RATES, np.int64)[:, None] * drift // 1_000
 
 
-def _partner_names(kinds: Ints, rng: np.random.Generator) -> pa.Array:
-    def drawn(words: tuple[str, ...]) -> pa.Array:
+def _partner_names(kinds: Ints, rng: np.random.Generator) -> Column:
+    def drawn(words: tuple[str, ...]) -> Column:
         return b.pick(words, rng.integers(0, len(words), len(kinds)))
 
     firms = b.joined(drawn(names.FIRM), " ", drawn(names.TRADE), " ", drawn(names.FORM))

@@ -5,7 +5,7 @@ One `loading` block is one connection and one transaction: leave it by an error 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 30
 class Load:
     """Statements and COPY inside the transaction of a `loading` block."""
 
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
     async def execute(self, script: str) -> None:
@@ -30,7 +30,9 @@ class Load:
 
     async def copy_csv(self, table: str, columns: Sequence[str], chunks: Iterable[bytes | memoryview]) -> int:
         """Append CSV rows (no header, empty field = null) and return how many."""
-        done = await self._connection.copy_to_table(table, source=_streamed(chunks), columns=list(columns), format="csv")
+        done = await self._connection.copy_to_table(
+            table, source=_streamed(chunks), columns=list(columns), format="csv"
+        )
         return int(done.rpartition(" ")[2])
 
     async def fetch(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
@@ -39,7 +41,7 @@ class Load:
 
 
 @asynccontextmanager
-async def loading(dsn: str) -> AsyncIterator[Load]:
+async def loading(dsn: str) -> AsyncGenerator[Load]:
     """Connect and open one transaction; commits when the block ends well. Raises SourceUnavailable."""
     try:
         connection = await asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS)
