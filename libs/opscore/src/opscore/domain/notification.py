@@ -15,6 +15,7 @@ from opscore.domain.retry import RetryPolicy
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 LONGEST_TEXT = 2_000  # characters
 LONGEST_ON_SLACK = 600  # Slack takes 3,000 in a section, and escaping makes five characters of one
+LONGEST_FACT = 100
 ALERT_OPENED = "alert.opened"
 
 # Eight sends within about an hour, the first repeat after seconds.
@@ -39,7 +40,7 @@ def webhook_payload(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def slack_payload(body: Mapping[str, Any]) -> dict[str, Any]:
     """An incoming-webhook message of a stored body: one sentence first, the facts below it."""
-    summary = _plain(body.get("summary"))
+    summary = _plain(body.get("summary"), LONGEST_ON_SLACK) or "An alert without a summary."
     facts = [
         f"*{_plain(body.get('severity'))}*",
         f"rule {_plain(body.get('rule'))}",
@@ -58,6 +59,6 @@ def slack_payload(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, longest: int = LONGEST_FACT) -> str:
     """Text that Slack shows as it is: no mention, no link."""
-    return shortened(str(value or ""), LONGEST_ON_SLACK).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shortened(str(value or ""), longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
