@@ -6,13 +6,15 @@ Called by `observer.py`; served by the runtime at `/metrics`. Labels are few and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from opscore.observe import observation as seen
 from opscore.observe.observation import Observation
 
+M = TypeVar("M", Counter, Gauge, Histogram)
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SLOW = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -44,60 +46,60 @@ class Metrics:
         up = self._gauge("service_state", "0 stopped, 1 running, 2 draining, 3 hurrying", "service", "version")
         state = up.labels(service, version)
         crashes = self._counter("crashes", "Ends by an error that nothing expects")
-        outages = self._counter("database_unavailable", "Infrastructure calls that failed and are retried", "doing")
+        outages = _each(self._counter("database_unavailable", "Infrastructure calls to be made again", "doing"))
         outage = self._histogram("database_outage_seconds", "From the first failed call to the next good one", SLOW)
         proven = self._gauge("listener_proven", "1 while the doorbell's round trip comes back in time")
-        leads = self._gauge("leader", "1 while this process acts in the role", "role")
+        leads = _each(self._gauge("leader", "1 while this process acts in the role", "role"))
         self._take_in |= {
             seen.ServiceStarted: lambda _: state.set(1),
             seen.ServiceDraining: lambda _: state.set(2),
             seen.ServiceHurried: lambda _: state.set(3),
             seen.ServiceStopped: lambda _: state.set(0),
             seen.ServiceCrashed: lambda _: crashes.inc(),
-            seen.DatabaseUnavailable: lambda o: outages.labels(o.doing).inc(),
+            seen.DatabaseUnavailable: lambda o: outages(o.doing).inc(),
             seen.DatabaseBack: lambda o: outage.observe(o.after),
             seen.ListenerUnproven: lambda _: proven.set(0),
             seen.ListenerProven: lambda _: proven.set(1),
-            seen.LeadershipTaken: lambda o: leads.labels(o.role).set(1),
-            seen.LeadershipLost: lambda o: leads.labels(o.role).set(0),
+            seen.LeadershipTaken: lambda o: leads(o.role).set(1),
+            seen.LeadershipLost: lambda o: leads(o.role).set(0),
         }
 
     def _count_dispatching(self) -> None:
         leased = self._counter("runs_leased", "Runs matched to executors")
         released = self._counter("runs_released", "Held runs returned to the queue")
-        rescued = self._counter("runs_rescued", "Runs whose lease ran out, by the state they are in now", "state")
+        rescued = _each(self._counter("runs_rescued", "Runs whose lease ran out, by state after it", "state"))
         partitions = self._counter("event_partitions_made", "Event partitions made ahead of need")
         self._take_in |= {
             seen.RunsLeased: lambda o: leased.inc(o.count),
             seen.RunsReleased: lambda o: released.inc(o.count),
-            seen.RunRescued: lambda o: rescued.labels(o.state).inc(),
+            seen.RunRescued: lambda o: rescued(o.state).inc(),
             seen.PartitionsMade: lambda o: partitions.inc(o.count),
         }
 
     def _count_executing(self) -> None:
         slots = self._gauge("slots", "Runs this executor carries at once")
-        taken = self._counter("work_taken", "Runs handed over; claimed: this executor helped itself", "claimed")
+        taken = _each(self._counter("work_taken", "Runs handed over; claimed: this executor helped itself", "claimed"))
         waited = self._histogram("run_wait_seconds", "From a run's creation to its start", SLOW)
-        started = self._counter("runs_started", "Runs begun or gone on with", "pipeline")
-        phases = self._histogram("phase_seconds", "Duration of phases", SLOW, "phase", "code")
-        ended = self._counter("runs_ended", "Attempts ended, by outcome and state after it", "outcome", "state")
+        started = _each(self._counter("runs_started", "Runs begun or gone on with", "pipeline"))
+        phases = _each(self._histogram("phase_seconds", "Duration of phases", SLOW, "phase", "code"))
+        ended = _each(self._counter("runs_ended", "Attempts ended, by outcome and state after it", "outcome", "state"))
         duration = self._histogram("attempt_seconds", "Duration of attempts", SLOW)
-        dropped = self._counter("leases_dropped", "Attempts thrown away", "cause")
-        refused = self._counter("writes_refused", "Writes refused for a stale lease", "write")
+        dropped = _each(self._counter("leases_dropped", "Attempts thrown away", "cause"))
+        refused = _each(self._counter("writes_refused", "Writes refused for a stale lease", "write"))
         canceled = self._counter("cancels_heard", "Runs stopped on demand")
         interrupted = self._counter("runs_interrupted", "Runs given back at a stop")
         workers = self._counter("workers_lost", "Worker processes that died at work")
-        faults = self._counter("handler_faults", "Unforeseen errors in phases", "phase")
+        faults = _each(self._counter("handler_faults", "Unforeseen errors in phases", "phase"))
         beats = self._histogram("beat_seconds", "Round trip of a beat", FAST)
         renewed = self._counter("leases_renewed", "Runs carried by beats")
 
         def start(o: seen.RunStarted) -> None:
-            started.labels(o.pipeline).inc()
+            started(o.pipeline).inc()
             if o.waited is not None:
                 waited.observe(o.waited)
 
         def end(o: seen.RunEnded) -> None:
-            ended.labels(o.outcome, o.state).inc()
+            ended(o.outcome, o.state).inc()
             duration.observe(o.seconds)
 
         def beat(o: seen.BeatAnswered) -> None:
@@ -106,39 +108,39 @@ class Metrics:
 
         self._take_in |= {
             seen.ExecutorRegistered: lambda o: slots.set(o.slots),
-            seen.WorkTaken: lambda o: taken.labels(str(o.claimed).lower()).inc(o.count),
+            seen.WorkTaken: lambda o: taken(str(o.claimed).lower()).inc(o.count),
             seen.RunStarted: start,
-            seen.PhaseEnded: lambda o: phases.labels(o.phase, o.code or "").observe(o.seconds),
+            seen.PhaseEnded: lambda o: phases(o.phase, o.code or "").observe(o.seconds),
             seen.RunEnded: end,
-            seen.LeaseDropped: lambda o: dropped.labels(o.cause).inc(),
-            seen.WriteRefused: lambda o: refused.labels(o.write).inc(),
+            seen.LeaseDropped: lambda o: dropped(o.cause).inc(),
+            seen.WriteRefused: lambda o: refused(o.write).inc(),
             seen.CancelHeard: lambda _: canceled.inc(),
             seen.RunInterrupted: lambda _: interrupted.inc(),
             seen.WorkerLost: lambda _: workers.inc(),
-            seen.HandlerFaulted: lambda o: faults.labels(o.phase).inc(),
+            seen.HandlerFaulted: lambda o: faults(o.phase).inc(),
             seen.BeatAnswered: beat,
         }
 
     def _count_following(self) -> None:
-        followed = self._counter("events_followed", "Events recorded by followers of the log", "consumer")
-        lag = self._gauge("event_lag_seconds", "Age of the newest event of the last batch", "consumer")
+        followed = _each(self._counter("events_followed", "Events recorded by followers of the log", "consumer"))
+        lag = _each(self._gauge("event_lag_seconds", "Age of the newest event of the last batch", "consumer"))
         scores = self._histogram("run_scores", "Scores of runs", (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100))
-        opened = self._counter("alerts_opened", "Alerts opened or counted again", "rule", "severity")
-        resolved = self._counter("alerts_resolved", "Alerts whose cause is gone", "rule")
-        sent = self._counter("notifications_sent", "Notifications delivered", "channel")
-        failed = self._counter("notifications_failed", "Sends that failed", "channel", "final")
+        opened = _each(self._counter("alerts_opened", "Alerts opened or counted again", "rule", "severity"))
+        resolved = _each(self._counter("alerts_resolved", "Alerts whose cause is gone", "rule"))
+        sent = _each(self._counter("notifications_sent", "Notifications delivered", "channel"))
+        failed = _each(self._counter("notifications_failed", "Sends that failed", "channel", "final"))
 
         def follow(o: seen.EventsFollowed) -> None:
-            followed.labels(o.consumer).inc(o.count)
-            lag.labels(o.consumer).set(o.lag)
+            followed(o.consumer).inc(o.count)
+            lag(o.consumer).set(o.lag)
 
         self._take_in |= {
             seen.EventsFollowed: follow,
             seen.ScoreRecorded: lambda o: None if o.score is None else scores.observe(o.score),
-            seen.AlertOpened: lambda o: opened.labels(o.rule, o.severity).inc(),
-            seen.AlertResolved: lambda o: resolved.labels(o.rule).inc(),
-            seen.NotificationSent: lambda o: sent.labels(o.channel).inc(),
-            seen.NotificationFailed: lambda o: failed.labels(o.channel, str(o.final).lower()).inc(),
+            seen.AlertOpened: lambda o: opened(o.rule, o.severity).inc(),
+            seen.AlertResolved: lambda o: resolved(o.rule).inc(),
+            seen.NotificationSent: lambda o: sent(o.channel).inc(),
+            seen.NotificationFailed: lambda o: failed(o.channel, str(o.final).lower()).inc(),
         }
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
@@ -149,3 +151,8 @@ class Metrics:
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"lakehouse_{name}", about, labels, buckets=buckets, registry=self.registry)
+
+
+def _each(metric: M) -> Callable[..., M]:
+    """The metric's child per label values, looked up once: `labels` takes a lock and several microseconds."""
+    return cache(metric.labels)
