@@ -13,13 +13,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What the receiver says to one request. silent: nothing at all. endless: a body that does not stop."""
+    """What the receiver says to one request. silent: nothing at all. endless: a body that does not stop. after: waited for."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"ok"
     silent: bool = False
     endless: bool = False
+    after: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Receiver:
         if answer.silent:
             await reader.read()
             return
+        if answer.after is not None:
+            await answer.after.wait()
         lines = [f"HTTP/1.1 {answer.status} Said", *(f"{name}: {value}" for name, value in answer.headers.items())]
         if not answer.endless:
             lines.append(f"content-length: {len(answer.body)}")

@@ -47,12 +47,12 @@ def occasion(kind: str = "RUN_FAILED", *, pipeline: str = "silver_to_gold", **da
         ({"min_score": 50}, {}, True),
     ],
 )
-def test_a_failure_is_matched_by_pipeline_and_code(condition: Any, data: dict[str, Any], matches: bool) -> None:
+def test_a_failure_is_matched_by_pipeline_and_code(condition: Any, data: dict[str, Any], *, matches: bool) -> None:
     assert (rule(condition=condition).raised(occasion(**data)) is not None) is matches
 
 
 @pytest.mark.parametrize(("score", "matches"), [(49.99, True), (50, False), (99.5, False), (None, True)])
-def test_a_score_is_matched_when_it_is_below_the_least_wanted(score: float | None, matches: bool) -> None:
+def test_a_score_is_matched_when_it_is_below_the_least_wanted(score: float | None, *, matches: bool) -> None:
     low = rule("RUN_SCORED", condition={"min_score": 50})
 
     assert (low.raised(occasion("RUN_SCORED", score=score)) is not None) is matches
@@ -143,7 +143,7 @@ def test_a_long_message_is_cut_visibly() -> None:
     ],
 )
 def test_an_alert_is_over_when_its_pipeline_does_well_again(
-    types: list[str], condition: Any, kind: str, data: dict[str, Any], recovers: bool
+    types: list[str], condition: Any, kind: str, data: dict[str, Any], *, recovers: bool
 ) -> None:
     assert rule(*types, condition=condition).recovers(occasion(kind, **data)) is recovers
 

@@ -24,7 +24,7 @@ class Channel:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    async def send(self, notification: DueNotification) -> None:
+    async def send(self, _notification: DueNotification) -> None:
         if self._error is not None:
             raise self._error
 

@@ -96,7 +96,7 @@ def test_a_route_that_does_not_match_ends_nothing() -> None:
         ([], False),
     ],
 )
-def test_a_match_means_what_it_says_and_nothing_when_it_cannot_be_read(match: Any, meant: bool) -> None:
+def test_a_match_means_what_it_says_and_nothing_when_it_cannot_be_read(match: Any, *, meant: bool) -> None:
     assert bool(taken(route("a", match=match))) is meant
     assert bool(taken(route("a"), silences=[silence(match=match)])) is not meant
 

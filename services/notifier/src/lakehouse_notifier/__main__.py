@@ -12,8 +12,8 @@ from lakehouse_notifier.settings import NotifierSettings
 from opscore.runtime.supervise import start
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="lakehouse-notifier", message="%(version)s")
+@click.command(name="lakehouse-notifier")
+@click.version_option(package_name="lakehouse-notifier")
 @click.option("--check", is_flag=True, help="Validate settings and connections, then exit.")
 def main(*, check: bool) -> None:
     """Turn events into alerts by rules, route them, and deliver them to webhooks and Slack.

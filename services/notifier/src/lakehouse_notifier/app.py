@@ -21,10 +21,10 @@ from lakehouse_notifier.settings import NotifierSettings
 from opscore.db.listen import listening
 from opscore.db.notifier_rpc import NotifierRpc
 from opscore.db.pool import open_database
-from opscore.observe.observation import ListenerProven, ListenerUnproven
 from opscore.ports.event_log import Alerting
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.check import Probe
+from opscore.runtime.doorbell import answers, doorbell_reports
 from opscore.runtime.follow import Follower
 from opscore.runtime.loop import Pace, work_when_woken
 from opscore.runtime.retry import persist
@@ -40,18 +40,17 @@ SENDING = Pace(proven=1.0, unproven=1.0)  # retries fall due without a bell
 async def main(service: Service, settings: NotifierSettings) -> None:
     """Follow and send until a stop is asked for; sends that have begun are carried to their end."""
     async with AsyncExitStack() as stack:
-
-        async def connect() -> NotifierRpc:
-            return NotifierRpc(await stack.enter_async_context(open_database(settings.dsn, application=APPLICATION)))
-
-        def changed(healthy: bool) -> None:  # noqa: FBT001 - the listener's signature
-            service.observer.notice(ListenerProven() if healthy else ListenerUnproven())
-
-        control = await persist(connect, "connect", service, until=lambda: service.stopping.draining)
+        database = await persist(
+            lambda: stack.enter_async_context(open_database(settings.dsn, application=APPLICATION)),
+            "connect",
+            service,
+            until=lambda: service.stopping.draining,
+        )
+        wakeups = await stack.enter_async_context(
+            listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
+        )
         poster = await stack.enter_async_context(open_poster(Guard(settings.allowed)))
-        bell = listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=changed)
-        wakeups = await stack.enter_async_context(bell)
-        await notify(service, control, poster, wakeups, settings.api_url)
+        await notify(service, NotifierRpc(database), poster, wakeups, settings.api_url)
 
 
 async def notify(service: Service, control: Alerting, poster: Poster, wakeups: Wakeups, link: str | None) -> None:
@@ -69,12 +68,16 @@ async def notify(service: Service, control: Alerting, poster: Poster, wakeups: W
 
 
 def probes(settings: NotifierSettings) -> list[Probe]:
-    """What `--check` tries: the control plane answers, and this role may read the log and the routing matrix."""
+    """What `--check` tries."""
 
-    async def control_plane() -> None:
-        async with open_database(settings.dsn, application=APPLICATION) as database:
-            control = NotifierRpc(database)
+    async def database() -> None:
+        async with open_database(settings.dsn, application=APPLICATION) as connected:
+            control = NotifierRpc(connected)
             await control.alerting()
             await control.read_events(NAME, 1)
 
-    return [Probe("the control plane and the notifier's rights in it", control_plane)]
+    async def doorbell() -> None:
+        async with listening(settings.listen_dsn, CHANNELS, application=APPLICATION) as listener:
+            await answers(listener)
+
+    return [Probe("control plane", database), Probe("doorbell", doorbell)]

@@ -12,8 +12,8 @@ from lakehouse_scorer.settings import ScorerSettings
 from opscore.runtime.supervise import start
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="lakehouse-scorer", message="%(version)s")
+@click.command(name="lakehouse-scorer")
+@click.version_option(package_name="lakehouse-scorer")
 @click.option("--check", is_flag=True, help="Validate settings and connections, then exit.")
 def main(*, check: bool) -> None:
     """Judge runs as they end: signals, and a weighted score in [0, 100].

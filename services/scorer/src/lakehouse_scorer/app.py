@@ -9,8 +9,8 @@ from lakehouse_scorer.settings import ScorerSettings
 from opscore.db.listen import listening
 from opscore.db.pool import open_database
 from opscore.db.scorer_rpc import ScorerRpc
-from opscore.observe.observation import ListenerProven, ListenerUnproven
 from opscore.runtime.check import Probe
+from opscore.runtime.doorbell import answers, doorbell_reports
 from opscore.runtime.follow import Follower
 from opscore.runtime.loop import Pace, work_when_woken
 from opscore.runtime.retry import persist
@@ -25,27 +25,30 @@ PACE = Pace(proven=5.0, unproven=0.5)
 async def main(service: Service, settings: ScorerSettings) -> None:
     """Follow the log until a stop is asked for."""
     async with AsyncExitStack() as stack:
-
-        async def connect() -> ScorerRpc:
-            return ScorerRpc(await stack.enter_async_context(open_database(settings.dsn, application=APPLICATION)))
-
-        def changed(healthy: bool) -> None:  # noqa: FBT001 - the listener's signature
-            service.observer.notice(ListenerProven() if healthy else ListenerUnproven())
-
-        control = await persist(connect, "connect", service, until=lambda: service.stopping.draining)
-        bell = listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=changed)
-        wakeups = await stack.enter_async_context(bell)
-        following = Following(control, service.observer, service.clock)
+        database = await persist(
+            lambda: stack.enter_async_context(open_database(settings.dsn, application=APPLICATION)),
+            "connect",
+            service,
+            until=lambda: service.stopping.draining,
+        )
+        wakeups = await stack.enter_async_context(
+            listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
+        )
+        following = Following(ScorerRpc(database), service.observer, service.clock)
         await work_when_woken(Follower(following.step), wakeups, service, doing="follow events", pace=PACE)
 
 
 def probes(settings: ScorerSettings) -> list[Probe]:
-    """What `--check` tries: the control plane answers, and this role may read the log and facts."""
+    """What `--check` tries."""
 
-    async def control_plane() -> None:
-        async with open_database(settings.dsn, application=APPLICATION) as database:
-            control = ScorerRpc(database)
+    async def database() -> None:
+        async with open_database(settings.dsn, application=APPLICATION) as connected:
+            control = ScorerRpc(connected)
             await control.run_facts([])
             await control.read_events(NAME, 1)
 
-    return [Probe("the control plane and the scorer's rights in it", control_plane)]
+    async def doorbell() -> None:
+        async with listening(settings.listen_dsn, CHANNELS, application=APPLICATION) as listener:
+            await answers(listener)
+
+    return [Probe("control plane", database), Probe("doorbell", doorbell)]

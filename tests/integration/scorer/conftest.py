@@ -1,0 +1,19 @@
+"""A control plane of the test's own, as its owner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from opscore.db.pool import set_codecs
+from support.plane import Plane
+
+
+@pytest.fixture
+async def plane(control_dsn: str) -> AsyncIterator[Plane]:
+    connection = await asyncpg.connect(control_dsn)
+    await set_codecs(connection)
+    yield Plane(connection, control_dsn)
+    await connection.close()
