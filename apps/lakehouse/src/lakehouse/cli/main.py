@@ -1,0 +1,113 @@
+"""The `lakehouse` command: its nouns, and how every end of a command becomes an exit code and a message.
+
+Called by `__main__`. Imports nothing heavy: `lakehouse --version` is answered by click alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lakehouse.cli.base import Lazy
+from lakehouse.cli.exits import Exit, of_error
+from opscore.domain.errors import OpsError, Unexpected
+
+NOUNS = {
+    "demo": ("lakehouse.cli.demo:demo", "Bring up everything and run the main job on real tables."),
+    "up": ("lakehouse.cli.stack:up", "Bring up the embedded stack."),
+    "down": ("lakehouse.cli.stack:down", "Stop the embedded stack."),
+    "status": ("lakehouse.cli.stack:status", "Show the stack; exit code 0 when it is healthy."),
+    "doctor": ("lakehouse.cli.doctor:doctor", "Check machine, database, lake and services; name each remedy."),
+    "migrate": ("lakehouse.cli.migrate:migrate", "Bring the control plane's schema up to date."),
+    "pipeline": ("lakehouse.cli.pipeline:pipeline", "List, show, validate, apply and run pipelines."),
+    "run": ("lakehouse.cli.run:run", "List, show, watch, retry, cancel and roll back runs."),
+    "sql": ("lakehouse.cli.sql:sql", "Run one SQL statement over the lake."),
+    "query": ("lakehouse.cli.query:query", "Statements that were run."),
+    "table": ("lakehouse.cli.table:table", "Tables of the lake and their snapshots."),
+    "event": ("lakehouse.cli.event:event", "The event log."),
+    "artifact": ("lakehouse.cli.artifact:artifact", "What runs left behind."),
+    "route": ("lakehouse.cli.route:route", "Who hears of which alert."),
+    "alert": ("lakehouse.cli.alert:alert", "Alerts: list, acknowledge, resolve, silence."),
+    "executor": ("lakehouse.cli.executor:executor", "Processes that carry out runs."),
+    "cap": ("lakehouse.cli.cap:cap", "Ceilings and what is in use."),
+}
+MACHINE_FORMATS = frozenset({"json", "jsonl"})
+
+
+@click.command(cls=Lazy, nouns=NOUNS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lakehouse", prog_name="lakehouse", message="%(prog)s %(version)s")
+def root() -> None:
+    """The control room for a lakehouse that you own.
+
+    Two commands bring you from nothing to numbers: `lakehouse demo`, then `lakehouse sql "select * from
+    gold.revenue_by_month"`.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; returns its exit code."""
+    try:
+        return _code_of(root.main(list(arguments), prog_name="lakehouse", standalone_mode=False))
+    except click.ClickException as error:
+        return _refuse_usage(error, arguments)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return Exit.OK
+    except Exception as error:  # noqa: BLE001 - a command line ends in a sentence, not in a traceback
+        return _end(_inner(error), arguments)
+
+
+def _code_of(answer: Any) -> int:
+    return int(answer) if isinstance(answer, int) and not isinstance(answer, bool) else Exit.OK
+
+
+def _refuse_usage(error: click.ClickException, arguments: Sequence[str]) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return Exit.USAGE
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"`{context.command_path} --help` lists what is allowed." if context else "See `lakehouse --help`."
+    _report({"code": "INVALID_INPUT", "message": error.format_message(), "hint": hint}, arguments)
+    return Exit.USAGE
+
+
+def _end(error: Exception, arguments: Sequence[str]) -> int:
+    known = error if isinstance(error, OpsError) else Unexpected(f"{type(error).__name__}: {error}")
+    _report(known.as_json(), arguments)
+    return of_error(known)
+
+
+def _inner(error: Exception) -> Exception:
+    """Task groups wrap what they raise; a person wants the one error inside."""
+    while isinstance(error, ExceptionGroup):
+        inner = [one for one in error.exceptions if isinstance(one, OpsError)] or list(error.exceptions)
+        error = inner[0]
+    return error
+
+
+def _report(fault: dict[str, str], arguments: Sequence[str]) -> None:
+    if _wants_json(arguments):
+        click.echo(json.dumps({"error": fault}, ensure_ascii=False), err=True)
+        return
+    click.echo(f"{click.style('Error', fg='red', bold=True)}: {fault['message']}", err=True)
+    if fault["hint"]:
+        click.echo(f"  {fault['hint']}", err=True)
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Judged by the words alone: the line may be one that could not be parsed."""
+    spelled = [f"-o{f}" for f in MACHINE_FORMATS] + [f"--output={f}" for f in MACHINE_FORMATS]
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(word in spelled or (word in {"-o", "--output"} and value in MACHINE_FORMATS) for word, value in pairs)
+
+
+def _silence_stdout() -> None:
+    """Whoever read us is gone: the interpreter must not complain when it flushes at exit."""
+    sys.stdout = None  # type: ignore[assignment] - documented by Python for this purpose

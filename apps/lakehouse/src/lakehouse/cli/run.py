@@ -1,0 +1,124 @@
+"""`lakehouse run`: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import click
+
+from lakehouse.cli.base import Noun, asynchronous, output, say
+from lakehouse.cli.exits import Exit
+from lakehouse.output.formats import View
+
+STATES = ("queued", "held", "claimed", "running", "succeeded", "failed", "canceled")
+RUNS = View(
+    ("id", "pipeline", "state", "phase", "attempt", "score", "created_at:created", "finished_at:finished"),
+    empty="No run matches. `lakehouse pipeline run NAME` starts one.",
+)
+ONE = View(
+    ("id", "pipeline", "state", "phase", "attempt", "score", "started_at:started", "finished_at:finished", "error"),
+    rows="run",
+)
+RUN_ID = click.argument("run_id", metavar="ID", type=click.UUID)
+
+
+@click.group(cls=Noun)
+def run() -> None:
+    """List, show, watch, retry, cancel and roll back runs."""
+
+
+@run.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
+@click.option("--pipeline", metavar="P", help="Only runs of this pipeline.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, metavar="N")
+@click.option("--after", metavar="CURSOR", help="The `next` of the page before.")
+@asynchronous
+async def list_runs(state: str | None, pipeline: str | None, limit: int, after: str | None) -> None:
+    """Runs, newest first, a page at a time."""
+    from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
+
+    async with connect() as lakehouse:
+        page = await lakehouse.people.runs(
+            lakehouse.environment, state=state, pipeline=pipeline, limit=limit, after=after
+        )
+    output().show({"items": page.items, "next": page.next}, RUNS)
+    if page.next and output().is_table:
+        say(f"There are more: --after {page.next}")
+
+
+@run.command()
+@RUN_ID
+@asynchronous
+async def show(run_id: UUID) -> None:
+    """One run with its checks, tables, score and error."""
+    from lakehouse.client import connect  # noqa: PLC0415
+
+    async with connect() as lakehouse:
+        _show(await lakehouse.people.run(run_id))
+
+
+@run.command()
+@RUN_ID
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="How long to wait; without it, to the end.")
+@asynchronous
+async def watch(run_id: UUID, timeout: float | None) -> Exit:  # noqa: ASYNC109 - it is the command's
+    """Follow a run to its end; with `-o jsonl`, one line for every change. Exit codes as `pipeline run --wait`."""
+    from lakehouse.cli.waits import explain, wait_for  # noqa: PLC0415
+    from lakehouse.client import connect  # noqa: PLC0415
+    from lakehouse.client.waiting import Patience  # noqa: PLC0415
+
+    async with connect() as lakehouse:
+        if output().format == "jsonl":
+            patience = Patience(timeout)
+            [ended] = await lakehouse.wait(run_id, patience=patience, saw=lambda runs: output().line({"run": runs[0]}))
+        else:
+            [ended] = await wait_for(lakehouse, run_id, timeout=timeout)
+            _show(ended)
+    return explain(ended, timeout)
+
+
+@run.command()
+@RUN_ID
+@asynchronous
+async def retry(run_id: UUID) -> None:
+    """Put a failed or canceled run back into the queue; finished phases are not done again."""
+    from lakehouse.client import connect  # noqa: PLC0415
+    from lakehouse.client.person import whoami  # noqa: PLC0415
+
+    async with connect() as lakehouse:
+        await lakehouse.people.retry_run(run_id, by=whoami())
+        _show(await lakehouse.people.run(run_id))
+
+
+@run.command()
+@RUN_ID
+@click.option("--reason", metavar="TEXT", help="Why; it stands in the run's events.")
+@asynchronous
+async def cancel(run_id: UUID, reason: str | None) -> None:
+    """Ask for a run's end: at once when nobody works on it, else as soon as its executor hears of it."""
+    from lakehouse.client import connect  # noqa: PLC0415
+    from lakehouse.client.person import whoami  # noqa: PLC0415
+
+    async with connect() as lakehouse:
+        await lakehouse.people.cancel_run(run_id, by=whoami(), reason=reason)
+        _show(await lakehouse.people.run(run_id))
+
+
+@run.command()
+@RUN_ID
+@click.option("--reason", metavar="TEXT", default="rolled back by hand", help="Why; it stands in the run's events.")
+@asynchronous
+async def rollback(run_id: UUID, reason: str) -> None:
+    """Return every table that a run published to the version before it, in one step."""
+    from lakehouse.client import connect  # noqa: PLC0415
+    from lakehouse.client.person import whoami  # noqa: PLC0415
+
+    async with connect() as lakehouse:
+        tables = await lakehouse.people.rollback_run(run_id, by=whoami(), reason=reason)
+        say(f"{tables} tables are back at the version before run {run_id}.")
+        _show(await lakehouse.people.run(run_id))
+
+
+def _show(run: dict[str, Any]) -> None:
+    output().show({"run": run}, ONE)

@@ -1,0 +1,1 @@
+"""How answers are printed: the same document as table, JSON, JSON lines, YAML or CSV."""
