@@ -9,13 +9,14 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from lakehouse.embedded import binaries, cluster
+from lakehouse.embedded import account, binaries, cluster
 from lakehouse.embedded.files import read_json
 from lakehouse.embedded.postgres import EmbeddedPostgres
 from opscore.domain.errors import Conflict, ControlPlaneUnavailable, InvalidSetting
@@ -128,12 +129,22 @@ async def test_a_running_server_is_adopted_by_the_next_starter(server: EmbeddedP
     assert not server.is_running()
 
 
-async def test_a_lock_file_with_somebody_elses_pid_does_not_stop_the_start(server: EmbeddedPostgres) -> None:
+@pytest.fixture
+def neighbour() -> Iterator[int]:
+    """A process of the account that runs Postgres: Postgres takes a lock file with its pid for a living server's."""
+    process = subprocess.Popen(["sleep", "600"], cwd="/", **account.choose().as_child)
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+async def test_a_lock_file_with_somebody_elses_pid_does_not_stop_the_start(
+    server: EmbeddedPostgres, neighbour: int
+) -> None:
     lock_file = server.data / "postmaster.pid"
     stale = lock_file.read_text(encoding="utf-8").splitlines()
-    gone(server)
     await server.stop()
-    lock_file.write_text("\n".join([str(os.getppid()), *stale[1:]]), encoding="utf-8")
+    lock_file.write_text("\n".join([str(neighbour), *stale[1:]]), encoding="utf-8")
 
     await server.start()
 
