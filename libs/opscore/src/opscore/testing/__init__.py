@@ -1,1 +1,1 @@
-"""In-memory stores, the conformance suite every store passes, factories and a movable clock."""
+"""Stand-ins for the world: a control plane in memory, a clock that tests move, factories, and the conformance suite."""
