@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import asyncpg
@@ -9,7 +11,7 @@ import pytest
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from lakehouse.erp import generate
-from opscore.domain.errors import Conflict, InvalidInput, SourceUnavailable
+from opscore.domain.errors import Conflict, InvalidInput, SourceRightMissing, SourceUnavailable
 from support.erp import Erp
 
 FINGERPRINT = """
@@ -104,6 +106,45 @@ async def test_a_stopped_generation_leaves_the_database_empty(postgres: Throwawa
         await generate(dsn, scale=0.1, progress=stop)
 
     assert (await generate(dsn, scale=0.1)).lines > 0
+
+
+async def test_a_role_that_may_not_create_is_told_so(postgres: ThrowawayPostgres) -> None:
+    dsn = await postgres.create_database("erp_closed")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "drop role if exists erp_guest; create role erp_guest login password 'guest'; revoke create on schema public from public"
+    )
+    await connection.close()
+    host = dsn.partition("@")[2]
+
+    with pytest.raises(SourceRightMissing, match="erp_guest"):
+        await generate(f"postgresql://erp_guest:guest@{host}", scale=0.1)
+
+
+async def test_a_connection_that_breaks_in_the_middle_is_reported(postgres: ThrowawayPostgres) -> None:
+    dsn = await postgres.create_database("erp_broken")
+
+    class Cut:
+        """Ends the loading session from outside, once data flows."""
+
+        done = False
+
+        def __call__(self, stage: str, _done: int, _total: int) -> None:
+            if stage == "data" and not self.done:
+                self.done = True
+                with ThreadPoolExecutor(max_workers=1) as thread:
+                    thread.submit(lambda: asyncio.run(cut(dsn))).result()
+
+    with pytest.raises(SourceUnavailable, match="broke while loading"):
+        await generate(dsn, scale=0.1, progress=Cut())
+
+
+async def cut(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await connection.close()
 
 
 async def test_an_unreachable_server_is_named_without_its_password() -> None:

@@ -6,15 +6,15 @@ transaction, so a stopped generation leaves the database as empty as it was.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
 
-import anyio
 import numpy as np
-from anyio.streams.memory import MemoryObjectSendStream
 
 from lakehouse.erp import schema
 from lakehouse.erp.batch import Batch
@@ -122,22 +122,16 @@ async def _refuse_unless_empty(load: Loader) -> None:
 
 async def _filled(load: Loader, size: Plan, tell: Progress) -> Counter[str]:
     rows: Counter[str] = Counter()
-    total, done = size.chunks + 2, 0
-    send, receive = anyio.create_memory_object_stream[list[Encoded]](0)
-    async with anyio.create_task_group() as tasks, receive:
-        tasks.start_soon(_produce, pieces(size), send)
-        async for encoded in receive:
+    source, total, done = pieces(size), size.chunks + 2, 0
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        ahead = thread.submit(_next, source)
+        while encoded := await asyncio.wrap_future(ahead):
+            ahead = thread.submit(_next, source)
             for made, data in encoded:
                 rows[made.table] += await load.copy_csv(made.table, list(made.columns), [data])
             done += 1
             tell("data", done, total)
     return rows
-
-
-async def _produce(source: Iterator[list[Batch]], send: MemoryObjectSendStream[list[Encoded]]) -> None:
-    async with send:
-        while encoded := await anyio.to_thread.run_sync(_next, source):
-            await send.send(encoded)
 
 
 def _next(source: Iterator[list[Batch]]) -> list[Encoded]:

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from opscore.domain.errors import SourceUnavailable
+from opscore.domain.errors import SourceRightMissing, SourceUnavailable, StorageFull
 
 REFUSALS = (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError)
+BREAKS = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)  # the last: lost under a COPY
 TIMEOUT_SECONDS = 30
 
 
@@ -42,16 +43,35 @@ class Load:
 
 @asynccontextmanager
 async def loading(dsn: str) -> AsyncGenerator[Load]:
-    """Connect and open one transaction; commits when the block ends well. Raises SourceUnavailable."""
+    """Connect and open one transaction; commits when the block ends well.
+
+    Raises SourceUnavailable (no connection, or it broke), SourceRightMissing, StorageFull.
+    """
+    connection = await _connected(dsn)
     try:
-        connection = await asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS)
-    except (*REFUSALS, asyncpg.InvalidCatalogNameError, TimeoutError) as refusal:
-        raise SourceUnavailable(source=_masked(dsn), reason=str(refusal) or type(refusal).__name__) from refusal
-    try:
-        async with connection.transaction():
-            yield Load(connection)
+        await connection.execute("begin")
+        yield Load(connection)
+        await connection.execute("commit")
+        await connection.close(timeout=TIMEOUT_SECONDS)
+    except asyncpg.InsufficientPrivilegeError as refusal:
+        role = urlsplit(dsn).username or "of the connection"
+        raise SourceRightMissing(
+            f"Role {role} may not load into {_masked(dsn)}: {refusal}.",
+            hint="Load as the database's owner, or grant the role what is named.",
+        ) from refusal
+    except asyncpg.DiskFullError as refusal:
+        raise StorageFull(where=_masked(dsn)) from refusal
+    except BREAKS as refusal:
+        raise SourceUnavailable(source=_masked(dsn), reason="the connection broke while loading") from refusal
     finally:
-        await connection.close()
+        connection.terminate()  # ends an open transaction too, and waits for nothing, not even a broken COPY
+
+
+async def _connected(dsn: str) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(dsn, timeout=TIMEOUT_SECONDS)
+    except (*REFUSALS, asyncpg.InvalidCatalogNameError, asyncpg.CannotConnectNowError, TimeoutError) as refusal:
+        raise SourceUnavailable(source=_masked(dsn), reason=str(refusal) or type(refusal).__name__) from refusal
 
 
 async def _streamed(chunks: Iterable[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
