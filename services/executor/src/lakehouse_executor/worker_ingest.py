@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+import pyarrow as pa
+
 from lakehouse_executor.sources.extract import Action, Moment, PartDone, TableDone, TableTask
 from lakehouse_executor.sources.load import finish_parts, load_part, load_table, settled
 from lakehouse_executor.sources.merge import merge_table
@@ -76,4 +78,7 @@ def _in_moment(access: SourceAccess, work: Callable[[SourceSession], Awaitable[R
         async with join_snapshot(access) as session:
             return await work(session)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    finally:
+        pa.default_memory_pool().release_unused()  # the process stays warm for the next call, its memory need not

@@ -7,11 +7,13 @@ full, so that a table of any length passes through.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from opscore.domain.errors import OpsError
 from opscore.domain.table import WrittenFile
 from opscore.lake.storage import HashingFile, Storage
 
@@ -57,9 +59,11 @@ class ParquetFiles:
     def abort(self) -> None:
         """Remove what was written."""
         if self._open is not None:
-            file, _ = self._open
+            file, writer = self._open
             self._open = None
-            file.close()
+            writer.is_open = False  # else its destructor writes a footer into a file that is gone
+            with suppress(OpsError):
+                file.close()
             self._storage.delete([file.uri])
         self._storage.delete(file.path for file in self._written)
         self._written.clear()

@@ -73,6 +73,7 @@ def settle(intent: Intent, counted: Counted) -> TableTask | None:
         before_hash=memory.hash if memory and intent.action is Action.DELTA else None,
         changed=intent.changed,
         seq=_first_seq(intent),
+        reshaped=bool(intent.drift),
     )
 
 

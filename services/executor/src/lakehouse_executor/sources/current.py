@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 
 PLACE = "__place"  # helper columns, named as no column of Odoo is
 FOUND = "__found"
+BATCH_ROWS = 32_768
 
 
 class CurrentRows:
@@ -33,17 +34,24 @@ class CurrentRows:
         values = pc.unique(rows.column(first))
         bounds = pc.min_max(values)
         near = (ds.field(first) >= bounds["min"]) & (ds.field(first) <= bounds["max"]) & ds.field(first).isin(values)
-        return _alive(_latest(self._dataset.to_table(filter=near), self._key))
+        return _alive(_latest(self._scan(filter=near), self._key))
 
     def keys(self) -> pa.Table:
         """All keys in force."""
-        entries = self._dataset.to_table(columns=[*self._key, "_op", "_seq"])
+        entries = self._scan(columns=[*self._key, "_op", "_seq"])
         return _alive(_latest(entries, self._key)).select(self._key)
 
     def highest_seq(self) -> int:
         """The last sequence number given out, -1 when the log is empty."""
-        numbers = self._dataset.to_table(columns=["_seq"]).column("_seq")
+        numbers = self._scan(columns=["_seq"]).column("_seq")
         return pc.max(numbers).as_py() if len(numbers) else -1
+
+    def _scan(self, **what: Any) -> pa.Table:
+        """Read without Arrow's generous readahead, which holds several row groups of a wide table at once."""
+        scanner = self._dataset.scanner(
+            batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1, use_threads=False, **what
+        )
+        return scanner.to_table()
 
     def differing(self, rows: pa.Table, hashes: pa.Array[Any]) -> tuple[pa.Table, pa.Array[Any]]:
         """Rows that are new or not as the log has them, in their order; and of `hashes` those of rows that are new."""

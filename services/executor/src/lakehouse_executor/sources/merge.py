@@ -50,7 +50,7 @@ async def _merge(session: SourceSession, desk: Desk) -> tuple[TableDone, bool]:
     except BaseException:
         log.abort()
         raise
-    staged = desk.stage(files) if files else None
+    staged = desk.stage(files) if adds_up and (files or task.reshaped) else None
     return TableDone(task.name, staged, log.next_seq if files else first), adds_up
 
 
