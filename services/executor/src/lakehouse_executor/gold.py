@@ -35,11 +35,6 @@ class Mart:
         return hashlib.sha256("\n".join([str(VERSION), ",".join(self.key), self.sql]).encode()).hexdigest()
 
     @property
-    def relation(self) -> str:
-        """The query as one that more can be said about."""
-        return f"select * from (\n{self.sql.rstrip().rstrip(';')}\n)"  # noqa: S608 - the author's own
-
-    @property
     def params_text(self) -> dict[str, str]:
         """Parameters as JSON text, for states and manifests."""
         return {name: str(value) for name, value in sorted(self.parameters.items())}
@@ -58,16 +53,15 @@ def mart(transform: SqlTransform, sql: str, values: Mapping[str, Any]) -> Mart:
     )
 
 
-def ordered(mart: Mart, columns: tuple[str, ...]) -> str:
-    """The query with its rows in one order: by key, then, should keys repeat, by all other columns.
+def order_of(mart: Mart, columns: tuple[str, ...]) -> str:
+    """One order for a mart's rows: by key, then, should keys repeat, by all other columns.
 
     Raises TransformFailed when the query does not return a key column.
     """
     for name in mart.key:
         if name not in columns:
             raise TransformFailed(file=mart.file, fault=f"its key names {name}, which the query does not return")
-    rest = tuple(name for name in columns if name not in mart.key)
-    return f"{mart.relation} order by {ordered_by((*mart.key, *rest))}"
+    return ordered_by((*mart.key, *(name for name in columns if name not in mart.key)))
 
 
 def in_waves(transforms: list[Mart]) -> list[list[Mart]]:

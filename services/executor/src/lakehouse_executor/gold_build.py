@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse_executor.change_log import KEY
-from lakehouse_executor.gold import Mart, ordered
+from lakehouse_executor.gold import Mart, order_of
 from lakehouse_executor.made import Made, write_rows
 from opscore.domain.errors import QueryFailed, TransformFailed
 from opscore.domain.table import TableVersion
@@ -46,19 +46,10 @@ def build_mart(lake: Lake, engine: Engine, inputs: Mapping[str, TableVersion], t
         return Made(table=mart.table, staged=None, inputs=state["inputs"])
     try:
         engine.check_readable(mart.sql)
-        columns = columns_of(engine, f"{mart.relation} limit 0", mart.parameters)
-        reading = engine.read(ordered(mart, columns), mart.parameters)
+        columns = tuple(column.name for column in engine.columns(mart.sql, mart.parameters))
+        reading = engine.read(mart.sql, mart.parameters, order_by=order_of(mart, columns))
     except QueryFailed as error:
         raise TransformFailed(file=mart.file, fault=error.message.rstrip(".")) from error
     properties = {KEY: ",".join(mart.key)}
     staged = write_rows(lake, reading, mart.table, origin=mart.file, run_id=task.run_id, properties=properties)
     return Made(table=mart.table, staged=staged, inputs=state["inputs"], state=state, key=mart.key)
-
-
-def columns_of(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of a statement's columns. Raises QueryFailed."""
-    reading = engine.read(sql, parameters)
-    names = tuple(column.name for column in reading.columns)
-    for _ in reading:
-        pass  # to its end, so that it lets go of the engine
-    return names

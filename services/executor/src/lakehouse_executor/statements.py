@@ -29,9 +29,10 @@ def names_in(sql: str) -> Names:
     """What one statement names. Raises InvalidInput when it is not one statement that can be read."""
     text = EXPLAIN.sub("", sql, count=1) if EXPLAIN.match(sql) else sql
     try:
-        found = [statement for statement in sqlglot.parse(text, dialect=DIALECT) if statement is not None]
+        parsed = sqlglot.parse(text, dialect=DIALECT)
     except SqlglotError as error:
         raise InvalidInput(_first_line(error)) from error
+    found = [part for part in parsed if part is not None and not isinstance(part, exp.Semicolon)]
     if len(found) != 1:
         raise InvalidInput(f"one statement is expected, there are {len(found)}")
     return _names(found[0])

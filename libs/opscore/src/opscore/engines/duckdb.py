@@ -15,7 +15,7 @@ import pyarrow as pa
 from opscore.domain.errors import OpsError, QueryFailed
 from opscore.domain.sql_text import literal, quoted
 from opscore.domain.table import TableVersion
-from opscore.engines.duckdb_faults import explain
+from opscore.engines.duckdb_text import Text
 from opscore.engines.duckdb_views import file_path, view_statement
 from opscore.engines.object_store import duckdb_filesystem
 from opscore.engines.spill import spill_directory
@@ -30,10 +30,10 @@ READING_KINDS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}  # D
 class DuckDBReading:
     """A statement whose batches DuckDB computes as they are asked for."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, sql: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, text: Text) -> None:
         self._connection = connection
         self._reader = reader
-        self._sql = sql
+        self._text = text
 
     @property
     def schema(self) -> pa.Schema:
@@ -50,7 +50,7 @@ class DuckDBReading:
         try:
             yield from self._reader
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise explain(error, self._sql) from error
+            raise self._text.explain(error) from error
         finally:
             self._reader.close()
             self._connection.close()
@@ -90,7 +90,7 @@ class DuckDBEngine:
         try:
             statements = self._connection.extract_statements(sql)
         except duckdb.Error as error:
-            raise explain(error, sql) from error
+            raise Text(sql).explain(error) from error
         if len(statements) != 1:
             raise QueryFailed(f"One statement is run at a time; this text holds {len(statements)}.")
         if statements[0].type not in READING_KINDS:
@@ -100,24 +100,39 @@ class DuckDBEngine:
                 hint="Use SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW or SUMMARIZE; tables change through pipelines.",
             )
 
-    def read(self, sql: str, parameters: Mapping[str, Any] | None = None, *, batch_rows: int = 65_536) -> DuckDBReading:
+    def columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> tuple[ResultColumn, ...]:
+        """What a statement would return; it is bound, not run."""
+        with self._cursor() as cursor:
+            relation = self._relation(cursor, Text(sql), parameters)
+            schema = relation.limit(0).to_arrow_reader(1).schema
+        return tuple(ResultColumn(field.name, iceberg_type(field.type)) for field in schema)
+
+    def read(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order_by: str | None = None,
+        batch_rows: int = 65_536,
+    ) -> DuckDBReading:
         """Start one statement on a connection of its own; it streams, whatever the size of the result."""
-        cursor = self._connection.cursor()
+        cursor, text = self._cursor(), Text(sql) if order_by is None else Text.ordered(sql, order_by)
         try:
-            cursor.execute(f"use {CATALOG}")  # a cursor starts in DuckDB's own default catalog
-            relation = cursor.sql(sql, params=dict(parameters) if parameters else None)
-            return DuckDBReading(cursor, relation.to_arrow_reader(batch_rows), sql)
+            reader = self._relation(cursor, text, parameters).to_arrow_reader(batch_rows)
         except duckdb.Error as error:
-            located = self._located(cursor, sql, parameters) or explain(error, sql)
             cursor.close()
-            raise located from error
+            raise text.explain(error) from error
+        except OpsError:
+            cursor.close()
+            raise
+        return DuckDBReading(cursor, reader, text)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
         try:
             return self._connection.execute(sql, dict(parameters) if parameters else None).fetchall()
         except duckdb.Error as error:
-            raise explain(error, sql) from error
+            raise Text(sql).explain(error) from error
 
     def close(self) -> None:
         """Give memory back."""
@@ -141,18 +156,31 @@ class DuckDBEngine:
         self._connection.register_filesystem(duckdb_filesystem(self._s3 or S3Access()))
         self._store_is_registered = True
 
-    def _located(
-        self, cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None
-    ) -> OpsError | None:
-        """The same fault with its position, which DuckDB's relations leave out."""
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute(f"use {CATALOG}")  # a cursor starts in DuckDB's own default catalog
+        return cursor
+
+    def _relation(
+        self, cursor: duckdb.DuckDBPyConnection, text: Text, parameters: Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyRelation:
+        given = dict(parameters) if parameters else None
         try:
-            cursor.execute(PLAN + sql, dict(parameters) if parameters else None)
+            return cursor.sql(text.whole, params=given)
         except duckdb.Error as error:
-            return explain(error, sql, prefix=PLAN)
+            raise self._located(cursor, text, given) or text.explain(error) from error
+
+    def _located(self, cursor: duckdb.DuckDBPyConnection, text: Text, given: dict[str, Any] | None) -> OpsError | None:
+        """The same fault with its position, which DuckDB's relations leave out."""
+        planned = text.after(PLAN)
+        try:
+            cursor.execute(planned.whole, given)
+        except duckdb.Error as error:
+            return planned.explain(error)
         return None
 
     def _run(self, sql: str) -> None:
         try:
             self._connection.execute(sql)
         except duckdb.Error as error:
-            raise explain(error, sql) from error
+            raise Text(sql).explain(error) from error

@@ -79,8 +79,22 @@ class Engine(Protocol):
         """Pass when the text is one statement that only reads. Raises QueryFailed."""
         ...
 
-    def read(self, sql: str, parameters: Mapping[str, Any] | None = None, *, batch_rows: int = 65_536) -> Reading:
-        """Start one statement; parameters are bound by name. Raises QueryFailed."""
+    def columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> tuple[ResultColumn, ...]:
+        """What a statement would return, without running it. Raises QueryFailed."""
+        ...
+
+    def read(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order_by: str | None = None,
+        batch_rows: int = 65_536,
+    ) -> Reading:
+        """Start one statement; parameters are bound by name. order_by: the order its rows are wanted in, as SQL.
+
+        Raises QueryFailed; positions in it are those of `sql`.
+        """
         ...
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
