@@ -26,8 +26,8 @@ from opscore.ports.event_log import SendOutcome
 from opscore.runtime.clock import SystemClock
 from opscore.runtime.service import Service
 from support.plane import ENVIRONMENT, Plane
-from support.receiver import Answer, Receiver, receiving
 from support.seen import Seen, serving
+from support.webhooks import Answer, Receiver, receiving
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BLOCKED = {"code": "GATE_BLOCKED", "message": "Gate balanced blocked the publish of gold.x: 2 entries differ."}

@@ -21,7 +21,7 @@ from lakehouse_notifier.posting import LONGEST_BODY, open_poster
 from opscore.domain.errors import DeliveryFailed, DeliveryRefused, OpsError
 from opscore.ports.event_log import DueNotification
 from opscore.runtime.clock import SystemClock
-from support.receiver import Answer, receiving
+from support.webhooks import Answer, receiving
 
 LOOPBACK = Allowed.parse("127.0.0.1")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
