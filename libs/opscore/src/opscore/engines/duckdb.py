@@ -103,7 +103,7 @@ class DuckDBEngine:
     def columns(self, sql: str, parameters: Mapping[str, Any] | None = None) -> tuple[ResultColumn, ...]:
         """What a statement would return; it is bound, not run."""
         with self._cursor() as cursor:
-            relation = self._relation(cursor, Text(sql), parameters)
+            relation = self._relation(cursor, Text.alone(sql), parameters)
             schema = relation.limit(0).to_arrow_reader(1).schema
         return tuple(ResultColumn(field.name, iceberg_type(field.type)) for field in schema)
 
@@ -116,7 +116,7 @@ class DuckDBEngine:
         batch_rows: int = 65_536,
     ) -> DuckDBReading:
         """Start one statement on a connection of its own; it streams, whatever the size of the result."""
-        cursor, text = self._cursor(), Text(sql) if order_by is None else Text.ordered(sql, order_by)
+        cursor, text = self._cursor(), Text.alone(sql) if order_by is None else Text.ordered(sql, order_by)
         try:
             reader = self._relation(cursor, text, parameters).to_arrow_reader(batch_rows)
         except duckdb.Error as error:

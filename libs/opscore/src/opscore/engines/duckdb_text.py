@@ -20,6 +20,11 @@ class Text:
     behind: str = ""
 
     @classmethod
+    def alone(cls, sql: str) -> Self:
+        """The statement itself, without its semicolon."""
+        return cls(without_end(sql))
+
+    @classmethod
     def ordered(cls, sql: str, order_by: str) -> Self:
         """The statement's rows in an order; it may end in a semicolon and comments."""
         return cls(without_end(sql), "select * from (", f"\n) order by {order_by}")
