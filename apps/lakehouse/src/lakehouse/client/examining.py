@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import anyio.to_thread
-
 from lakehouse.client.lakehouse import APPLICATION, open_target
 from lakehouse.client.target import Target, find_stack
 from lakehouse.embedded import binaries, stack
@@ -162,13 +160,13 @@ def _from(vitals: Json) -> list[Finding]:
     ]
     if vitals["paused"]:
         found.append(
-            Finding("dispatching", WARN, f"paused: {vitals['paused']}", "Nothing new starts until it goes on.")
+            Finding("dispatching", WARN, f"paused: {vitals['paused']}", "Nothing new starts.")
         )
     return found
 
 
 NO_EXECUTOR = Finding(
-    "executors", FAIL, "none is alive", "Start one: `lakehouse up --detach`, or `lakehouse-executor`."
+    "executors", FAIL, "none is alive", "`lakehouse up --detach` or `lakehouse-executor` starts one."
 )
 UNREAD = "A session listens and does not read; find it in pg_stat_activity and end it."
 

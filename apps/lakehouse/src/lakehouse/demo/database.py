@@ -61,7 +61,7 @@ async def source_server(settings: StackSettings) -> AsyncGenerator[SourceServer]
     if lock.is_held(settings.home):
         raise Conflict(
             f"A stack runs on {settings.home} already.",
-            hint="`lakehouse down` stops it, and the demo starts anew on the same data; or name another LAKEHOUSE_HOME.",
+            hint="`lakehouse down` stops it, then the demo starts on the same data; or name another LAKEHOUSE_HOME.",
         )
     settings.home.mkdir(parents=True, exist_ok=True)
     password = Credentials(settings.home).ensure(READER)
