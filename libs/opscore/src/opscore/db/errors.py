@@ -29,6 +29,7 @@ UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,  # a connection that was closed under us
+    asyncpg.InternalClientError,  # the same, noticed by the pool while it takes the connection back
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
