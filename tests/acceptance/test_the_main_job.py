@@ -36,18 +36,21 @@ async def source_tables_in_scope(dsn: str) -> set[str]:
     try:
         rows = await connection.fetch(
             """
-            with kept as (
+            with ordinary as (
+              select relname::text as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+            ),
+            kept as (
               select m.model, replace(m.model, '.', '_') as name from ir_model m
-                join pg_class c on c.relname = replace(m.model, '.', '_') and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
                where not m.transient and m.model <> 'ir.logging' and m.model not like 'bus.%'
+                 and not exists (select from pg_class v where v.relname = replace(m.model, '.', '_') and v.relkind in ('v', 'm'))
             )
-            select name from kept
+            select name from kept join ordinary using (name)
             union
             select f.relation_table from ir_model_fields f
               join kept a on a.model = f.model
               join kept b on b.model = f.relation
-              join pg_class c on c.relname = f.relation_table and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-             where f.ttype = 'many2many' and f.store and f.relation_table is not null
+              join ordinary on ordinary.name = f.relation_table
+             where f.ttype = 'many2many' and f.store
             """
         )
         return {row["name"] for row in rows}

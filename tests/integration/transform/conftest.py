@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pytest
 from anyio import to_thread
 
+from lakehouse.embedded.throwaway import ThrowawayPostgres
 from lakehouse_executor import workforce
 from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.phases.query import query
@@ -195,10 +198,24 @@ def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workforce, "to_process", Threads)
 
 
+@pytest.fixture(scope="session")
+def lake_dsn(postgres: ThrowawayPostgres, control_template: str) -> str:
+    """One catalog for all these tests; each starts with it empty and with a warehouse of its own."""
+
+    def make() -> str:
+        return asyncio.run(postgres.create_database("transform", template=control_template))
+
+    with ThreadPoolExecutor(max_workers=1) as thread:  # a loop of its own: the tests' loops come and go
+        return thread.submit(make).result()
+
+
 @pytest.fixture
-async def bench(control_dsn: str, tmp_path: Path, _in_threads: None) -> LakeBench:
-    """A lake of this test's own."""
-    options = LakeOptions(dsn=control_dsn, warehouse=f"file://{tmp_path}/warehouse")
+async def bench(lake_dsn: str, tmp_path: Path, _in_threads: None) -> LakeBench:
+    """An empty lake, and phases over it."""
+    connection = await asyncpg.connect(lake_dsn)
+    await connection.execute("delete from iceberg.iceberg_tables")
+    await connection.close()
+    options = LakeOptions(dsn=lake_dsn, warehouse=f"file://{tmp_path}/warehouse")
     init_warehouse(options)
     return LakeBench(options)
 
