@@ -39,5 +39,5 @@ async def show(name: str) -> None:
     async with connect() as lakehouse:
         found = [one for one in await lakehouse.people.caps(lakehouse.environment) if one["name"] == name]
     if not found:
-        raise NotFound(kind="cap", name=name, noun="cap")
+        raise NotFound(kind="cap", name=name, hint="`lakehouse cap list` shows what there is.")
     output().show({"items": found}, CAPS)

@@ -5,7 +5,6 @@ Called by `__main__`. Imports nothing heavy: `lakehouse --version` is answered b
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ import click
 
 from lakehouse.cli.base import Lazy
 from lakehouse.cli.exits import Exit, of_error
+from lakehouse.cli.faults import asks_for_json, report
 from opscore.domain.errors import OpsError, Unexpected
 
 NOUNS = {
@@ -35,7 +35,6 @@ NOUNS = {
     "executor": ("lakehouse.cli.executor:executor", "Processes that carry out runs."),
     "cap": ("lakehouse.cli.cap:cap", "Ceilings and what is in use."),
 }
-MACHINE_FORMATS = frozenset({"json", "jsonl"})
 
 
 @click.command(cls=Lazy, nouns=NOUNS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,13 +73,14 @@ def _refuse_usage(error: click.ClickException, arguments: Sequence[str]) -> int:
         return Exit.USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"`{context.command_path} --help` lists what is allowed." if context else "See `lakehouse --help`."
-    _report({"code": "INVALID_INPUT", "message": error.format_message(), "hint": hint}, arguments)
+    fault = {"code": "INVALID_INPUT", "message": error.format_message(), "hint": hint}
+    report(fault, as_json=asks_for_json(arguments))
     return Exit.USAGE
 
 
 def _end(error: Exception, arguments: Sequence[str]) -> int:
     known = error if isinstance(error, OpsError) else Unexpected(f"{type(error).__name__}: {error}")
-    _report(known.as_json(), arguments)
+    report(known.as_json(), as_json=asks_for_json(arguments))
     return of_error(known)
 
 
@@ -90,22 +90,6 @@ def _inner(error: Exception) -> Exception:
         inner = [one for one in error.exceptions if isinstance(one, OpsError)] or list(error.exceptions)
         error = inner[0]
     return error
-
-
-def _report(fault: dict[str, str], arguments: Sequence[str]) -> None:
-    if _wants_json(arguments):
-        click.echo(json.dumps({"error": fault}, ensure_ascii=False), err=True)
-        return
-    click.echo(f"{click.style('Error', fg='red', bold=True)}: {fault['message']}", err=True)
-    if fault["hint"]:
-        click.echo(f"  {fault['hint']}", err=True)
-
-
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Judged by the words alone: the line may be one that could not be parsed."""
-    spelled = [f"-o{f}" for f in MACHINE_FORMATS] + [f"--output={f}" for f in MACHINE_FORMATS]
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(word in spelled or (word in {"-o", "--output"} and value in MACHINE_FORMATS) for word, value in pairs)
 
 
 def _silence_stdout() -> None:

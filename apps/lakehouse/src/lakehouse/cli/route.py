@@ -88,7 +88,7 @@ async def test(name: str, pipeline: str, rule: str) -> None:
     async with connect() as lakehouse:
         routes = await lakehouse.people.routes(lakehouse.environment)
     if name not in {one["name"] for one in routes}:
-        raise NotFound(kind="route", name=name, noun="route")
+        raise NotFound(kind="route", name=name, hint="`lakehouse route list` shows what there is.")
     samples: list[dict[str, Any]] = []
     for severity in SEVERITIES:
         taken = dry_run(routes, severity=severity, rule=rule, pipeline=pipeline)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import click
-
-from lakehouse.cli.base import say
+from lakehouse.cli.base import output
 from lakehouse.cli.exits import Exit, of_run
+from lakehouse.cli.faults import MACHINE_FORMATS, report
 from lakehouse.client import Lakehouse
 from lakehouse.client.waiting import SCORE_PATIENCE_S, Patience
 from lakehouse.output.progress import progress
@@ -40,34 +39,35 @@ async def wait_for(
 
 
 def explain(run: Json, timeout: float | None) -> Exit:
-    """Say on stderr why a run is not a success, and return its exit code."""
+    """Say on stderr why a run is not a success, and return its exit code. timeout: how long it was waited for."""
     code = of_run(run)
-    match code:
-        case Exit.RUN_FAILED | Exit.GATE_BLOCKED:
-            _explain_end(run)
-        case Exit.HELD:
-            reason = run["wait_reason"] or {}
-            say(
-                f"Run {run['id']} is held by cap {reason.get('cap')}: {reason.get('used')} of {reason.get('limit')} "
-                f"{reason.get('unit')} in use. It starts by itself when room frees up."
-            )
-        case Exit.TIMEOUT:
-            say(f"Run {run['id']} is {run['state']} after {timeout:g} s and goes on. `lakehouse run watch {run['id']}`")
-        case _:
-            pass
+    if code is not Exit.OK:
+        title = "Failed" if code in {Exit.RUN_FAILED, Exit.GATE_BLOCKED} else "Not ended"
+        as_json = output().wanted in MACHINE_FORMATS
+        report(_fault(run, code, timeout), as_json=as_json, title=title, details=_bad_checks(run))
     return code
 
 
-def _explain_end(run: Json) -> None:
-    error = run["error"]
-    if error is None:
-        say(f"Run {run['id']} of {run['pipeline']} was canceled.")
-        return
-    say(f"{click.style('Failed', fg='red', bold=True)}: {run['pipeline']}: {error['message']}")
-    if error["hint"]:
-        say(f"  {error['hint']}")
+def _fault(run: Json, code: Exit, timeout: float | None) -> dict[str, str | None]:
+    name, run_id = run["pipeline"], run["id"]
+    if code is Exit.HELD:
+        reason = run["wait_reason"] or {}
+        used = f"{reason.get('used')} of {reason.get('limit')} {reason.get('unit')} in use"
+        hint = f"It starts by itself when room frees up: `lakehouse run watch {run_id}`"
+        return {"code": "CAP_EXCEEDED", "message": f"{name} is held by cap {reason.get('cap')}: {used}.", "hint": hint}
+    if code is Exit.TIMEOUT:
+        message = f"{name} is {run['state']} after {timeout or 0:g} s and goes on."
+        return {"code": "TIMED_OUT", "message": message, "hint": f"`lakehouse run watch {run_id}` goes on waiting."}
+    if run["error"] is None:
+        return {"code": "CANCELED", "message": f"{name} was canceled.", "hint": f"`lakehouse run retry {run_id}`"}
+    return {**run["error"], "message": f"{name}: {run['error']['message']}"}
+
+
+def _bad_checks(run: Json) -> list[str]:
+    lines: list[str] = []
     for check in (check for check in run["checks"] if check["result"] in {"fail", "error"}):
         where = check["dataset"] + (f".{check['column']}" if check["column"] else "")
         keys = ", ".join(str(key) for key in check["sample_keys"])
         found = f"{check['value']} (allowed {check['threshold']})" if check["value"] is not None else "not evaluated"
-        say(f"  check {check['name']} on {where}: {found}" + (f"; first bad keys: {keys}" if keys else ""))
+        lines.append(f"check {check['name']} on {where}: {found}" + (f"; first bad keys: {keys}" if keys else ""))
+    return lines

@@ -159,15 +159,11 @@ def _from(vitals: Json) -> list[Finding]:
         Finding("notify queue", OK, queue) if usage < BUSY_QUEUE else Finding("notify queue", WARN, queue, UNREAD),
     ]
     if vitals["paused"]:
-        found.append(
-            Finding("dispatching", WARN, f"paused: {vitals['paused']}", "Nothing new starts.")
-        )
+        found.append(Finding("dispatching", WARN, f"paused: {vitals['paused']}", "Nothing new starts."))
     return found
 
 
-NO_EXECUTOR = Finding(
-    "executors", FAIL, "none is alive", "`lakehouse up --detach` or `lakehouse-executor` starts one."
-)
+NO_EXECUTOR = Finding("executors", FAIL, "none is alive", "`lakehouse up --detach` or `lakehouse-executor` starts one.")
 UNREAD = "A session listens and does not read; find it in pg_stat_activity and end it."
 
 

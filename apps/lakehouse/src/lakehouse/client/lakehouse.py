@@ -63,7 +63,7 @@ class Lakehouse:
             return await self.people.chain(run_id) if chain else await self.people.runs_by_id([run_id])
 
         if not await look():
-            raise NotFound(kind="run", name=str(run_id), noun="run")
+            raise NotFound(kind="run", name=str(run_id), hint="`lakehouse run list` shows what there is.")
         async with listening(self.target.listen_dsn, [CHANNEL], application=APPLICATION) as bell:
             return await follow(look, bell, patience or Patience(), saw)
 
@@ -71,7 +71,7 @@ class Lakehouse:
         """What a finished statement answered. Raises NotFound when it left no result."""
         found = [one for one in await self.people.artifacts(UUID(run["id"])) if one["name"] == RESULT]
         if not found:
-            raise NotFound(kind="result of run", name=run["id"], noun="artifact")
+            raise NotFound(kind="result of run", name=run["id"], hint="Run the statement again.")
         import orjson  # noqa: PLC0415 - only results need it
 
         content = orjson.loads(await read_artifact(self.target, found[0]))

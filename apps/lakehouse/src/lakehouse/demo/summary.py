@@ -34,7 +34,8 @@ def _result(run: Json) -> str:
     added = sum(table["rows_added"] for table in run["tables"])
     what = f"{len(run['tables'])} tables, {added:,} rows written" if run["tables"] else "nothing new"
     passed = sum(check["result"] == "pass" for check in run["checks"])
-    return f"{what}, {passed} of {len(run['checks'])} checks passed{score}"
+    checked = f", {passed} of {len(run['checks'])} checks passed" if run["checks"] else ""
+    return f"{what}{checked}{score}"
 
 
 def _layers(tables: list[Json]) -> list[str]:

@@ -28,7 +28,10 @@ STATES = {
     "pass": "green",
     "stopped": "yellow",
 }
-LONGEST_CELL = 120
+LONGEST_CELL = 400
+LONGEST_UNFOLDED = 40
+UNLIMITED = 100_000
+AMOUNTS = frozenset({"rows", "rows_added", "files", "bytes"})
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], view: View) -> None:
@@ -37,18 +40,27 @@ def print_table(rows: Sequence[Mapping[str, Any]], view: View) -> None:
         sys.stderr.write(f"{view.empty}\n")
         return
     columns = [_column(column) for column in view.columns]
-    print_grid([title for _, title in columns], [[pick(row, path) for path, _ in columns] for row in rows])
+    values = [[_spoken(path, pick(row, path)) for path, _ in columns] for row in rows]
+    print_grid([title for _, title in columns], values)
 
 
 def print_grid(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print values under their names, numbers to the right."""
+    """Print values under their names, numbers to the right; long texts are folded, never what one copies."""
     table = Table(box=None, header_style="bold", pad_edge=False)
+    cells = [[cell(value) for value in row] for row in rows]
+    needed = 0
     for index, name in enumerate(names):
+        longest = max([len(name), *(row[index].cell_len for row in cells)])
         numeric = _is_numeric([row[index] for row in rows])
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    Console(soft_wrap=False).print(table)
+        table.add_column(
+            Text(name), justify="right" if numeric else "left", overflow="fold", no_wrap=longest <= LONGEST_UNFOLDED
+        )
+        needed += min(longest, LONGEST_UNFOLDED) + 2
+    for row in cells:
+        table.add_row(*row)
+    console = Console()
+    console.width = max(console.width, needed) if sys.stdout.isatty() else UNLIMITED
+    console.print(table)
 
 
 def pick(row: Mapping[str, Any], path: str) -> Any:
@@ -65,12 +77,22 @@ def cell(value: Any) -> Text:
         return Text("-", style="dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    if isinstance(value, int):
-        return Text(f"{value:,}")
     if isinstance(value, list | dict):
         return Text(_short(json.dumps(value, ensure_ascii=False)))
     text = _as_time(str(value)) or str(value)
     return Text(_short(text), style=STATES.get(text, ""))
+
+
+def _spoken(path: str, value: Any) -> Any:
+    """Amounts get separators, digests are short; ids and process numbers stay as they can be copied."""
+    if path == "bundle":
+        return str(value)[:12]
+    return _Amount(value) if path in AMOUNTS and isinstance(value, int) else value
+
+
+class _Amount(int):
+    def __str__(self) -> str:
+        return f"{int(self):,}"
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -145,7 +145,7 @@ class PeopleRpc:
         """See Catalogue."""
         found = _items(await self._db.fetch(named("table_versions"), name))
         if not found:
-            raise NotFound(kind="table", name=name, noun="table")
+            raise _unknown("table", name)
         return found
 
     async def executors(self) -> list[Json]:
@@ -233,8 +233,12 @@ def _items(rows: Iterable[asyncpg.Record]) -> list[Json]:
 
 def _only(found: Sequence[Json], kind: str, name: object) -> Json:
     if not found:
-        raise NotFound(kind=kind, name=str(name), noun=kind)
+        raise _unknown(kind, name)
     return found[0]
+
+
+def _unknown(kind: str, name: object) -> NotFound:
+    return NotFound(kind=kind, name=str(name), hint=f"`lakehouse {kind} list` shows what there is.")
 
 
 def _position(rows: Sequence[asyncpg.Record], before: str) -> str:

@@ -1,4 +1,4 @@
-"""The page and its two files. `/runs/{id}` is the same page: notifications link there, the script opens the run."""
+"""The page and its files. `/runs/{id}` is the same page: notifications link there, the script opens the run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
+from opscore.domain.errors import NotFound
+
 router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).parents[1] / "static"
-FRESH = {"Cache-Control": "no-cache"}
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
+FILES = {file.name: file for file in FOLDER.iterdir() if file.suffix in MEDIA_TYPES}
+FRESH = {"Cache-Control": "no-cache"}  # a newer release must not meet an older script
 
 
 @router.get("/")
@@ -19,19 +23,9 @@ async def page() -> Response:
     return FileResponse(FOLDER / "index.html", media_type="text/html", headers=FRESH)
 
 
-@router.get("/static/room.js")
-async def script() -> Response:
-    """What makes the page live."""
-    return FileResponse(FOLDER / "room.js", media_type="text/javascript", headers=FRESH)
-
-
-@router.get("/static/room.css")
-async def style() -> Response:
-    """How the page looks."""
-    return FileResponse(FOLDER / "room.css", media_type="text/css", headers=FRESH)
-
-
-@router.get("/favicon.ico")
-async def icon() -> Response:
-    """The icon stands in the page itself."""
-    return Response(status_code=204)
+@router.get("/static/{name}")
+async def file(name: str) -> Response:
+    """A script or the style."""
+    if name not in FILES:
+        raise NotFound(f"There is no file {name[:100]!r}.", hint="Load the page anew.")
+    return FileResponse(FILES[name], media_type=MEDIA_TYPES[FILES[name].suffix], headers=FRESH)
