@@ -27,7 +27,7 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def bench(postgres: Any, control_dsn: str, tmp_path: Path, in_threads: None) -> AsyncIterator[Bench]:
+async def bench(postgres: Any, control_dsn: str, tmp_path: Path, in_threads: None) -> AsyncIterator[Bench]:  # noqa: ARG001 - in_threads takes effect by being there
     source_dsn = await postgres.create_database("odoo")
     options = LakeOptions(dsn=control_dsn, warehouse=f"file://{tmp_path}/warehouse")
     init_warehouse(options)

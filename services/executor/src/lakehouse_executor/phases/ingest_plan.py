@@ -102,7 +102,7 @@ def parts(task: TableTask, workers: int) -> list[TableTask]:
     if task.table.partitioned:
         return [replace(task, seq=first)]
     count = max(1, min(workers * PARTS_PER_WORKER, task.table.bytes // PART_BYTES, task.table.pages))
-    step = math.ceil(task.table.pages / count)
+    step = max(1, math.ceil(task.table.pages / count))
     starts = range(0, max(task.table.pages, 1), step)
     return [
         replace(

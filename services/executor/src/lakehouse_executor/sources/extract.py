@@ -56,8 +56,8 @@ class TableTask:
     rows and hash: count and key hash (modulo 2^64) at this moment; before_*: at the one of the last run, None when
     unknown. changed: the condition for DELTA. part and pages: which range of the heap, when several share the table.
     seq: the first sequence number to give out; None to go on after the log's last. scales: decimals by column, for
-    numerics that declare none and are not frozen yet. reshaped: its columns are not those of the last run, which is worth
-    a version even when no row differs.
+    numerics that declare none and are not frozen yet. reshaped: its columns are not those of the last run, which is
+    worth a version even when no row differs.
     """
 
     table: SourceTable

@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from lakehouse_executor.sources.tables import SourceTable
+from lakehouse_executor.sources.types import declared
 from opscore.domain.errors import Unexpected, UnsupportedValue
 from opscore.ports.source import SourceSession
 
 BLOCK_BYTES = 4 << 20  # fits the processor's caches; larger blocks parse slower
 FAULT = re.compile(r"In CSV column #(\d+): Row #(\d+)")
 RESCALING = "Rescaling"
+DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord("-") for byte in range(256))
 
 
 class RowParser:
@@ -36,6 +39,15 @@ class RowParser:
         self._table = table
         self.schema = schema
         self._trusted = trusted
+        # Digits before the point that still fit, of numerics that Postgres does not bound itself.
+        self._room = {
+            column.lake_name: kind.precision - kind.scale
+            for column in table.columns
+            if column.base == "numeric"
+            and declared(column) is None
+            and column.lake_name in schema.names
+            and isinstance(kind := schema.field(column.lake_name).type, pa.Decimal128Type)
+        }
 
     def parse(self, block: bytes) -> pa.RecordBatch:
         """One block as one batch. Raises UnsupportedValue."""
@@ -44,6 +56,7 @@ class RowParser:
             rows = self._read(block, read)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise self._explain(block, error) from error
+        self._refuse_wrapped(block)
         columns = [_whole(rows.column(field.name)) for field in self.schema]
         decoded = [
             unhexed(column) if pa.types.is_binary(field.type) else column
@@ -67,21 +80,42 @@ class RowParser:
             ),
         )
 
+    def _raw(self, block: bytes) -> pa.Table:
+        """The block's texts as they came, whatever they hold."""
+        return self._read(block, dict.fromkeys(self.schema.names, pa.binary()))
+
+    def _refuse_wrapped(self, block: bytes) -> None:
+        """Arrow's CSV reader lets a whole number wrap around when scaling it leaves 38 digits: look for such numbers.
+
+        Nearly every block is cleared by one scan for a run of that many digits; only the others are read as text.
+        """
+        if not self._room or b"0" * (min(self._room.values()) + 1) not in block.translate(DIGITS):
+            return
+        texts = self._raw(block)
+        for name, room in self._room.items():
+            too_long = pc.match_substring_regex(texts.column(name).cast(pa.string()), rf"^-?[1-9]\d{{{room},}}")
+            place = pc.index(too_long, value=True).as_py()
+            if place >= 0:
+                raise self._refusal(texts.slice(place, 1), name)
+
     def _explain(self, block: bytes, error: Exception) -> Exception:
         """Name the first row with a value that does not fit."""
         found = FAULT.search(str(error))
         if not found:
             return Unexpected(f"Rows of source table {self._table.name} could not be read: {error}")
-        field = self.schema.field(int(found[1]))
-        row = self._read(block, dict.fromkeys(self.schema.names, pa.string())).slice(int(found[2]) - 1, 1)
-        key = ", ".join(f"{name}={row.column(name)[0]}" for name in self._table.lake_key)
+        row = self._raw(block).slice(int(found[2]) - 1, 1)
+        return self._refusal(row, self.schema.names[int(found[1])], rescaling=RESCALING in str(error))
+
+    def _refusal(self, row: pa.Table, name: str, *, rescaling: bool = False) -> UnsupportedValue:
+        told = {column: (row.column(column)[0].as_py() or b"").decode(errors="replace") for column in row.column_names}
+        key = ", ".join(f"{column}={told[column]}" for column in self._table.lake_key)
         return UnsupportedValue(
-            column=field.name,
+            column=name,
             table=self._table.name,
-            value=str(row.column(field.name)[0])[:60],
-            type=str(field.type),
+            value=told[name][:60],
+            type=str(self.schema.field(name).type),
             where=f"row {key}",
-            rescaling=RESCALING in str(error),
+            rescaling=rescaling,
         )
 
 
