@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Measured:
-    """wall_s, cpu_s: seconds. peak_mib: largest sum of proportional set sizes over the process tree. output: its stdout."""
+    """wall_s, cpu_s: seconds. peak_mib: largest sum of proportional set sizes over the tree. output: its stdout."""
 
     wall_s: float
     cpu_s: float

@@ -68,11 +68,22 @@ def table(results: list[Result]) -> str:
     """The results as text."""
     rows = [("name", "value", "unit", "peer", "peer value", "ratio", "target", "met")]
     rows += [
-        (r.name, f"{r.value:g}", r.unit, r.peer or "", _text(r.peer_value), _text(r.ratio), r.target, "yes" if r.met else "NO")
+        (
+            r.name,
+            f"{r.value:g}",
+            r.unit,
+            r.peer or "",
+            _text(r.peer_value),
+            _text(r.ratio),
+            r.target,
+            "yes" if r.met else "NO",
+        )
         for r in results
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def _text(value: float | None) -> str:

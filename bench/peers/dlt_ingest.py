@@ -1,7 +1,7 @@
 """dlt's extraction of one Postgres table to Parquet on local disk, by the backend given.
 
 Usage: python -m bench.peers.dlt_ingest DSN TABLE FOLDER BACKEND. Prints the rows that arrived.
-dlt writes plain Parquet files here; ours also hashes them and stages an Iceberg version, so the comparison leans dlt's way.
+dlt writes plain Parquet files here; ours also hashes them and stages an Iceberg version: the comparison leans dlt's way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ def ingest(dsn: str, table: str, folder: Path, backend: str) -> int:
     """Rows in the files dlt wrote."""
     extra = {"backend_kwargs": {"return_type": "arrow"}} if backend == "connectorx" else {}
     credentials = dsn.replace("postgresql://", "postgresql+psycopg2://", 1)
-    source = sql_table(credentials=credentials, table=table, backend=backend, chunk_size=100_000, reflection_level="full", **extra)
+    source = sql_table(
+        credentials=credentials, table=table, backend=backend, chunk_size=100_000, reflection_level="full", **extra
+    )
     pipeline = dlt.pipeline(
         "peer",
         destination=dlt.destinations.filesystem(bucket_url=str(folder / "out")),

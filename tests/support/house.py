@@ -55,12 +55,14 @@ class House:
             "LAKEHOUSE_WAREHOUSE": f"file://{self.warehouse}",
             "ODOO_DATABASE_URL": self.source_dsn,
             "LAKEHOUSE_WEBHOOK_ALLOW": "127.0.0.1",
+            "LAKEHOUSE_HEALTH_FILE": str(self.folder / f"{service}.health"),
             **extra,
         }
 
     def start(self, service: str, *, name: str | None = None, module: str | None = None, **extra: str) -> int:
         """Start a service (or a program of ours in its place) and return its pid; its log is in the folder."""
         name = name or service
+        (self.folder / f"{service}.health").unlink(missing_ok=True)
         argv = [sys.executable, "-m", module or f"lakehouse_{service}"]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -78,6 +80,11 @@ class House:
         process = self.processes.pop(name)
         process.kill()
         process.wait()
+
+    async def ready(self, service: str) -> None:
+        """Wait until a service has come up far enough to answer about its health."""
+        while not (self.folder / f"{service}.health").exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
 
     def freeze(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGSTOP)
