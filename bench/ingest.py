@@ -1,4 +1,4 @@
-"""Rows a client CPU second, and peak memory, of taking one 40-column table into the lake; beside dlt on the same one."""
+"""Rows a client CPU second, and peak memory, of taking one 40-column table into the lake; dlt beside it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
         await _all_ended(house, runs)
         first, last, events = await house.db.fetchrow(
             """
-            select min(at) filter (where type = 'PHASE_CLAIMED'), max(at) filter (where type = 'RUN_SUCCEEDED'), count(*)
+            select min(at) filter (where type = 'PHASE_CLAIMED'), max(at) filter (where type = 'RUN_SUCCEEDED'),
+                   count(*)
               from ops.run_events
             """
         )

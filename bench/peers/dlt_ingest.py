@@ -1,7 +1,7 @@
 """dlt's extraction of one Postgres table to Parquet on local disk, by the backend given.
 
 Usage: python -m bench.peers.dlt_ingest DSN TABLE FOLDER BACKEND. Prints the rows that arrived.
-dlt writes plain Parquet files here; ours also hashes them and stages an Iceberg version: the comparison leans dlt's way.
+dlt writes plain Parquet here; ours also hashes files and stages an Iceberg version: the comparison leans dlt's way.
 """
 
 from __future__ import annotations
