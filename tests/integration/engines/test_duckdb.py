@@ -70,3 +70,17 @@ def test_closing_twice_is_fine() -> None:
 
     engine.close()
     engine.close()
+
+
+@pytest.mark.parametrize("order_by", ["h", '"n"'])
+def test_batches_do_not_depend_on_threads_or_memory(order_by: str) -> None:
+    query = "select range as n, md5(range::varchar) as h from range(400000)"
+    found = []
+    for limits in (EngineLimits(memory_bytes=256 << 20, threads=1), EngineLimits(threads=3)):
+        engine = DuckDBEngine(limits)
+        found.append(
+            [(batch.num_rows, batch.nbytes, batch[0][0].as_py()) for batch in engine.read(query, order_by=order_by)]
+        )
+        engine.close()
+
+    assert found[0] == found[1]

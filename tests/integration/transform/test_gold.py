@@ -318,6 +318,7 @@ async def test_rows_with_equal_keys_still_have_one_order(bench: LakeBench) -> No
         ("select id from res_partner", r"it reads res_partner, which lacks its layer \(silver.res_partner\?\)"),
         ("select nam as id from silver.res_partner", r'column "nam" not found .* \(line 1, column 8\)'),
         ("select name from silver.res_partner", r"its key names id, which the query does not return"),
+        ("select id, 1::smallint as d from silver.res_partner", r"column d has type int16, which no table holds"),
         ("select id, interval 1 day as d from silver.res_partner", r"column d has type .*, which no table holds"),
         ("select id from silver.res_partner where id = $day", r"it uses \$day, which is not a parameter"),
         ("selec id", r'syntax error at or near "selec" \(line 1, column 1\)'),

@@ -16,13 +16,14 @@ from opscore.ports.lake import Lake
 
 HELD = (
     kinds.is_boolean,
-    kinds.is_signed_integer,
+    kinds.is_int32,
+    kinds.is_int64,
     kinds.is_float32,
     kinds.is_float64,
     lambda kind: isinstance(kind, pa.Decimal128Type),
     kinds.is_date32,
     lambda kind: kinds.is_time64(kind) and kind.unit == "us",
-    lambda kind: kinds.is_timestamp(kind) and kind.unit == "us",
+    lambda kind: kinds.is_timestamp(kind) and kind.unit == "us" and kind.tz in {None, "UTC"},
     kinds.is_string,
     kinds.is_binary,
 )

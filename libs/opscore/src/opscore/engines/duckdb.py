@@ -15,6 +15,7 @@ import pyarrow as pa
 from opscore.domain.errors import OpsError, QueryFailed
 from opscore.domain.sql_text import literal, quoted
 from opscore.domain.table import TableVersion
+from opscore.engines.batches import same_sized
 from opscore.engines.duckdb_text import Text
 from opscore.engines.duckdb_views import file_path, view_statement
 from opscore.engines.object_store import duckdb_filesystem
@@ -30,10 +31,13 @@ READING_KINDS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}  # D
 class DuckDBReading:
     """A statement whose batches DuckDB computes as they are asked for."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, text: Text) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, text: Text, batch_rows: int
+    ) -> None:
         self._connection = connection
         self._reader = reader
         self._text = text
+        self._batch_rows = batch_rows
 
     @property
     def schema(self) -> pa.Schema:
@@ -48,7 +52,7 @@ class DuckDBReading:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield batches in order; a fault half-way is explained like one at the start."""
         try:
-            yield from self._reader
+            yield from same_sized(self._reader, self._batch_rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._text.explain(error) from error
         finally:
@@ -125,7 +129,7 @@ class DuckDBEngine:
         except OpsError:
             cursor.close()
             raise
-        return DuckDBReading(cursor, reader, text)
+        return DuckDBReading(cursor, reader, text, batch_rows)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""

@@ -55,7 +55,10 @@ class Reading(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield pyarrow.RecordBatch in the statement's order. Raises QueryFailed, StorageFull, LakeUnavailable."""
+        """Yield pyarrow.RecordBatch in the statement's order, each of the size asked for but the last.
+
+        Raises QueryFailed, StorageFull, LakeUnavailable.
+        """
         ...
 
 
@@ -93,7 +96,7 @@ class Engine(Protocol):
     ) -> Reading:
         """Start one statement; parameters are bound by name. order_by: the order its rows are wanted in, as SQL.
 
-        Raises QueryFailed; positions in it are those of `sql`.
+        batch_rows: rows of every batch but the last. Raises QueryFailed; positions in it are those of `sql`.
         """
         ...
 
