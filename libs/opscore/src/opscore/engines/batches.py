@@ -7,6 +7,7 @@ give the same row groups, and so the same bytes, on every machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,5 +33,11 @@ def same_sized(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Reco
 def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
     """One batch of fresh buffers, also of a single piece: engines leave bitmaps where nothing is null."""
     schema = pieces[0].schema
-    columns = [pa.concat_arrays([piece.column(at) for piece in pieces]) for at in range(len(schema))]
+    columns = [_concatenated([piece.column(at) for piece in pieces]) for at in range(len(schema))]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _concatenated(arrays: list[Any]) -> Any:
+    for array in arrays:
+        _ = array.null_count  # once counted, Arrow leaves out a bitmap that says nothing
+    return pa.concat_arrays(arrays)
