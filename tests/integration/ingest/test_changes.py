@@ -68,8 +68,8 @@ async def test_a_change_inside_a_savepoint_is_found(bench: Bench) -> None:
 async def test_a_transaction_that_was_open_during_a_run_is_taken_by_the_next(bench: Bench) -> None:
     late = await asyncpg.connect(bench.dsn)
     await late.execute("begin; update sale_order set partner_id = 9 where id = 3")  # Odoo did not stamp it
-    await bench.source.execute("update res_users set login = 'other'")
-    assert added(await bench.run()) == {"bronze.res_users": 1}
+    await bench.source.execute("update sale_order set partner_id = 8 where id = 4")
+    assert added(await bench.run()) == {"bronze.sale_order": 1}
 
     await late.execute("commit")
     await late.close()
