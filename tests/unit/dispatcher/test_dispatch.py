@@ -122,18 +122,37 @@ async def test_an_idle_dispatcher_asks_no_more_than_once_per_scan(desk: Desk) ->
     assert desk.control.calls.count("lease_runs") - before <= 11
 
 
-async def test_a_standby_does_not_ask_for_work(desk: Desk) -> None:
-    second = make_service("dispatcher")
-    standing_by = asyncio.create_task(dispatch(desk.control, ManualWakeups(desk.test.clock), second.service, SETTINGS))
+async def test_a_standby_that_hears_the_bell_does_not_ask_for_work(desk: Desk) -> None:
+    bell = ManualWakeups(desk.test.clock)
+    standing_by = asyncio.create_task(dispatch(desk.control, bell, make_service("dispatcher").service, SETTINGS))
     await settle()
     desk.control.calls.clear()
 
-    await second.clock.advance(2)
+    bell.ring()
+    await settle()
 
+    assert bell.waits
     assert "lease_runs" not in desk.control.calls
     standing_by.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await standing_by
+
+
+async def test_a_lease_that_ends_right_after_a_rescue_does_not_wait_for_the_next_sweep(desk: Desk) -> None:
+    executor = await desk.executor()
+    runs = [add_run(desk.control) for _ in range(2)]
+    desk.wakeups.ring()
+    await settle()
+    await desk.control.take_work(executor, 2)
+    runs[1].lease_ends_at += 0.02
+    await desk.control.beat(executor, [], draining=True)
+
+    await desk.test.clock.advance(29.99)
+    while runs[0].lease is not None:
+        await desk.test.clock.advance(0.001)
+    await desk.test.clock.advance(0.03)
+
+    assert runs[1].state is RunState.QUEUED
 
 
 async def test_a_database_restart_delays_and_loses_nothing(desk: Desk) -> None:

@@ -421,6 +421,29 @@ async def test_an_outage_longer_than_the_lease_drops_the_work_and_the_executor_l
     assert run.state is RunState.SUCCEEDED
 
 
+async def test_an_end_that_could_not_be_told_in_time_is_not_told_at_all(shop: Shop) -> None:
+    gate = anyio.Event()
+
+    async def gated(_: PhaseContext) -> PhaseResult:
+        await gate.wait()
+        return {}
+
+    shop.handlers[Phase.QUERY] = gated
+    run = await shop.add()
+
+    def away(name: str) -> None:
+        raise ControlPlaneUnavailable(reason=name)
+
+    shop.control.before = away
+    gate.set()
+    await shop.clock.advance(21)
+    shop.control.before = lambda _: None
+    await shop.clock.advance(5)
+
+    assert run.state is RunState.RUNNING
+    assert [seen.cause for seen in shop.observer.of(LeaseDropped)] == ["untrusted"]
+
+
 # --- helping itself ------------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,16 @@ async def test_a_lease_without_answered_beats_is_given_up_before_the_database_gi
     assert body.clock.monotonic() < 22
 
 
+async def test_a_lost_lease_is_not_beaten_any_more(body: Body) -> None:
+    held = body.hold(await body.order())
+    held.stop(LeaseLost(run_id=1, write="publish"))
+
+    await body.clock.advance(20)
+
+    assert body.carried() == 0
+    assert body.beats() <= 12
+
+
 async def test_news_of_an_unanswered_beat_come_with_the_next_one(body: Body) -> None:
     order = await body.order("ingest", "publish")
     held = body.hold(order)
