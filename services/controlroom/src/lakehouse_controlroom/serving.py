@@ -60,5 +60,7 @@ async def serve_until_stopped(web: ASGIApp, listening: socket.socket, stopping: 
         try:
             await server.serve(sockets=[listening])
         finally:
+            for one in getattr(server, "servers", []):
+                one.close()  # before its socket: the loop must not go on watching a number that is free again
             listening.close()
         group.cancel_scope.cancel()

@@ -6,6 +6,7 @@ import { checkMark, count, moment, reason, runTime, stateMark } from "./words.js
 let shown = null; // the run
 let events = null; // its EventSource
 let list = null; // the list its events go to
+let last = 0; // run_seq of the newest event in it
 
 /** Show a run and follow its events; the same run again only changes its facts. */
 export function open(run, onclose) {
@@ -13,11 +14,12 @@ export function open(run, onclose) {
   const isNew = shown?.id !== run.id;
   shown = run;
   if (isNew) {
-    stop();
+    pause();
     list = el("ol", { class: "events", reversed: true });
+    last = 0;
     panel.replaceChildren(head(run, onclose), el("div", { id: "facts" }), el("h3", { text: "Events" }), list);
     panel.hidden = false;
-    follow(run.id);
+    resume();
     byId("panel-title").focus();
   }
   byId("facts").replaceChildren(...facts(run));
@@ -31,15 +33,32 @@ export function refresh(run, onclose) {
 export const shownId = () => shown?.id ?? null;
 
 export function close() {
-  stop();
+  pause();
   shown = null;
   byId("panel").hidden = true;
   byId("panel").replaceChildren();
 }
 
+/** Stop following the run's events. */
+export function pause() {
+  events?.close();
+  events = null;
+}
+
+/** Follow them, from where that stopped. */
+export function resume() {
+  if (events || !shown) return;
+  events = new EventSource(`/v1/runs/${shown.id}/events?after=${last}`);
+  events.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    last = event.run_seq;
+    list.prepend(line(event));
+  };
+}
+
 /** Say that a run could not be shown. */
 export function fail(id, sentence, next, onclose) {
-  stop();
+  pause();
   shown = { id };
   const box = el("div", { class: "box" });
   say(box, "bad", sentence, next);
@@ -92,20 +111,19 @@ function checks(found) {
   const bad = found.filter((check) => check.result !== "pass");
   const title = el("h3", { text: `Checks: ${found.length - bad.length} of ${found.length} passed` });
   if (!bad.length) return title;
-  const rows = bad.map((check) =>
-    el(
-      "tr",
-      {},
-      el("td", {}, checkMark(check.result)),
-      el("th", { scope: "row" }, check.name, el("p", { class: "note quiet", text: check.dataset + (check.column ? `.${check.column}` : "") })),
-      el("td", {}, check.message || `${check.value ?? "?"} (allowed ${check.threshold ?? "?"})`, keys(check.sample_keys)),
-    ),
-  );
-  return el("div", {}, title, grid("Checks that did not pass", ["Result", "Check", "Found"], rows));
+  return el("div", {}, title, el("ul", { class: "checks" }, ...bad.map(finding)));
 }
 
-function keys(sample) {
-  return sample.length ? el("p", { class: "note quiet", text: `first bad keys: ${sample.join(", ")}` }) : null;
+function finding(check) {
+  const where = check.dataset + (check.column ? `.${check.column}` : "");
+  const amount = check.value === null ? "it could not be evaluated" : `${check.value} found, ${check.threshold ?? "none"} allowed`;
+  return el(
+    "li",
+    {},
+    el("p", {}, checkMark(check.result), " ", el("strong", { text: check.name }), el("span", { class: "quiet", text: ` on ${where}: ${amount}` })),
+    check.message && el("p", { class: "note", text: check.message }),
+    check.sample_keys.length ? el("p", { class: "note quiet" }, "First bad keys: ", el("code", { text: check.sample_keys.join("  ") })) : null,
+  );
 }
 
 function tables(written) {
@@ -120,10 +138,6 @@ function grid(caption, names, rows) {
   return el("div", { class: "scroll" }, el("table", {}, el("caption", { class: "unseen", text: caption }), el("thead", {}, header), el("tbody", {}, ...rows)));
 }
 
-function follow(id) {
-  events = new EventSource(`/v1/runs/${id}/events`);
-  events.onmessage = (message) => list.prepend(line(JSON.parse(message.data)));
-}
 
 function line(event) {
   const facts = Object.entries(event.data).filter(([, value]) => value !== null && typeof value !== "object");
@@ -134,9 +148,4 @@ function line(event) {
     el("strong", { text: ` ${event.type.toLowerCase().replaceAll("_", " ")} ` }),
     el("span", { class: "quiet", text: facts.map(([name, value]) => `${name} ${value}`).join(", ") }),
   );
-}
-
-function stop() {
-  events?.close();
-  events = null;
 }

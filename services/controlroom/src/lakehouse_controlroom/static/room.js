@@ -19,6 +19,7 @@ async function get(path) {
 }
 
 function connect() {
+  if (document.hidden) return;
   feed?.close();
   feed = new EventSource("/v1/events");
   feed.addEventListener("hello", () => readAll().catch(lost)); // subscribed first, read then: nothing falls between
@@ -35,12 +36,19 @@ async function readAll() {
   await openFromAddress();
 }
 
+/** A page nobody sees holds no connection: browsers allow six to one server, over all tabs. */
+function disconnect() {
+  feed?.close();
+  feed = null;
+  panel.pause();
+}
+
 function lost() {
   live("lost", "not connected, trying again");
   if (!runs.known(panel.shownId()) && byId("runs-table").hidden) {
     say(byId("runs-message"), "bad", "The control room does not answer.", "`lakehouse status` says what runs; this page tries again by itself.");
   }
-  if (feed.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+  if (feed?.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
 }
 
 function live(state, words) {
@@ -84,7 +92,10 @@ async function openFromAddress() {
   const id = addressed();
   runs.markOpened(id);
   if (!id) return panel.close();
-  if (id === panel.shownId() && runs.known(id)) return panel.refresh(runs.known(id), closePanel);
+  if (id === panel.shownId() && runs.known(id)) {
+    panel.resume();
+    return panel.refresh(runs.known(id), closePanel);
+  }
   try {
     const run = runs.known(id) ?? (await get(`/v1/runs/${id}`)).run;
     if (addressed() === id) panel.open(run, closePanel);
@@ -110,6 +121,9 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && panel.shownId()) closePanel();
 });
+document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+addEventListener("pagehide", disconnect);
+addEventListener("pageshow", (event) => event.persisted && connect());
 addEventListener("popstate", openFromAddress);
 byId("filter").addEventListener("input", tables.filter);
 byId("older").addEventListener("click", async () => {

@@ -60,7 +60,7 @@ export const rowsWritten = (run) => run.tables.reduce((sum, table) => sum + tabl
 export function reason(run) {
   if (run.wait_reason) {
     const { cap, used, limit, unit } = run.wait_reason;
-    return ["waiting", `Held by cap ${cap}: ${used} of ${limit} ${unit ?? ""} in use. It starts by itself when room frees up.`, ""];
+    return ["waiting", `${used} of ${limit} ${unit ?? ""} in use under cap ${cap}. It starts by itself when room frees up.`, ""];
   }
   if (run.error) return [ENDED.has(run.state) ? "bad" : "waiting", run.error.message ?? run.error.code, run.error.hint ?? ""];
   if (run.state === "canceled") return ["waiting", `Canceled; the stop was ${run.cancel}.`, ""];
