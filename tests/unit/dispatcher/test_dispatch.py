@@ -153,6 +153,7 @@ async def test_a_lease_that_ends_right_after_a_rescue_does_not_wait_for_the_next
     await desk.test.clock.advance(0.03)
 
     assert runs[1].state is RunState.QUEUED
+    assert desk.test.clock.monotonic() < runs[1].lease_ends_at + 0.05
 
 
 async def test_a_database_restart_delays_and_loses_nothing(desk: Desk) -> None:
