@@ -6,18 +6,18 @@ import sys
 
 import click
 
-from lakehouse_dispatcher.app import NAME, probes
-from lakehouse_dispatcher.app import main as dispatcher
-from lakehouse_dispatcher.settings import DispatcherSettings
-from opscore.runtime.supervise import start
-
 
 @click.command(name="lakehouse-dispatcher", help=__doc__)
 @click.option("--check", is_flag=True, help="Validate settings and connections, then exit.")
 @click.version_option(package_name="lakehouse-dispatcher")
 def main(*, check: bool) -> None:
     """Run until SIGTERM."""
-    sys.exit(start(NAME, DispatcherSettings, dispatcher, probes, check=check))
+    # Imported here: help and version answer at once.
+    from lakehouse_dispatcher import app  # noqa: PLC0415
+    from lakehouse_dispatcher.settings import DispatcherSettings  # noqa: PLC0415
+    from opscore.runtime.supervise import start  # noqa: PLC0415
+
+    sys.exit(start(app.NAME, DispatcherSettings, app.main, app.probes, check=check))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from opscore.domain.phase import Phase
 from opscore.lake.artifacts import WarehouseArtifacts
 from opscore.lake.catalog import LakeCatalog
 from opscore.lake.options import LakeOptions
+from opscore.lake.storage import Storage
 from opscore.observe.observation import ExecutorRegistered
 from opscore.ports.control_plane import ControlPlane
 from opscore.runtime.check import Probe
@@ -116,7 +117,15 @@ def probes(settings: ExecutorSettings) -> list[Probe]:
         async with listening(settings.listen_dsn, CHANNELS, application=APPLICATION) as listener:
             await answers(listener)
 
-    async def lake() -> None:
+    async def catalog() -> None:
         await to_thread.run_sync(LakeCatalog(options).published)
 
-    return [Probe("control plane", database), Probe("doorbell", doorbell), Probe("lake", lake)]
+    async def warehouse() -> None:
+        await to_thread.run_sync(Storage(options).require)
+
+    return [
+        Probe("control plane", database),
+        Probe("doorbell", doorbell),
+        Probe("catalog", catalog),
+        Probe("warehouse", warehouse),
+    ]
