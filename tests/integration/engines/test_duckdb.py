@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -84,3 +86,22 @@ def test_batches_do_not_depend_on_threads_or_memory(order_by: str) -> None:
         engine.close()
 
     assert found[0] == found[1]
+
+
+def test_sessions_speak_utc_on_a_machine_that_does_not() -> None:
+    question = "select timestamptz '2026-01-01 00:00:00' as t"
+    script = f"""
+from opscore.engines.duckdb import DuckDBEngine
+(batch,) = DuckDBEngine().read({question!r})
+print(batch.schema.field("t").type, batch.column(0).cast("int64")[0].as_py())
+"""
+
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TZ": "America/Lima"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout == "timestamp[us, tz=UTC] 1767225600000000\n"
