@@ -345,3 +345,16 @@ async def test_a_query_that_cannot_be_run_is_refused_with_file_and_fault(
 async def test_a_file_that_is_not_in_the_bundle_is_named(bench: LakeBench) -> None:
     with pytest.raises(TransformFailed, match=r"sql/none\.sql: the file is not in the run's bundle"):
         await bench.gold({"table": "gold.p", "file": "sql/none.sql", "key": ["id"]})
+
+
+async def test_a_column_that_would_change_its_type_is_refused(bench: LakeBench) -> None:
+    await bench.table("silver.res_partner", NAMED, [(7, "Ada")])
+    step = {"table": "gold.p", "file": "sql/p.sql", "key": ["id"]}
+    bench.files["sql/p.sql"] = "select id, name from silver.res_partner"
+    await bench.publish(await bench.gold(step))
+    bench.files["sql/p.sql"] = "select id, true as name from silver.res_partner"
+
+    with pytest.raises(
+        TransformFailed, match=r"sql/p\.sql: column name of gold\.p would change from string to boolean"
+    ):
+        await bench.gold(step)

@@ -317,4 +317,4 @@ async def test_a_run_that_staged_nothing_has_nothing_to_check(bench: LakeBench) 
     result = await validate(bench.context({"validations": [rule]}, {}, {}))
 
     assert result == {"checks": {"pass": 0, "warn": 0, "fail": 0, "error": 0}}
-    assert bench.memory.checks == []
+    assert bench.memory.artifacts == []

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from opscore.domain.errors import QueryFailed, TransformFailed
+from opscore.domain.errors import QueryFailed, SchemaDrift, TransformFailed
 from opscore.domain.table import StagedTable
 from opscore.ports.engine import Reading
-from opscore.ports.lake import Lake
+from opscore.ports.lake import FileWriter, Lake
 
 HELD = (
     kinds.is_boolean,
@@ -56,7 +56,7 @@ def write_rows(
     origin: file or table named in complaints. Raises TransformFailed; files of a failed attempt are removed.
     """
     check_types(reading.schema, origin)
-    writer = lake.writer(table, reading.schema, run_id=run_id, part="0")
+    writer = _writer(lake, table, reading.schema, origin, run_id)
     try:
         for batch in reading:
             writer.write(batch)
@@ -68,6 +68,18 @@ def write_rows(
         writer.abort()
         raise
     return lake.stage_replace(table, reading.schema, files, run_id=run_id, properties=properties)
+
+
+def _writer(lake: Lake, table: str, schema: pa.Schema, origin: str, run_id: str) -> FileWriter:
+    try:
+        return lake.writer(table, schema, run_id=run_id, part="0")
+    except SchemaDrift as error:
+        column, before, after = (error.facts.get(name) for name in ("column", "before", "after"))
+        raise TransformFailed(
+            file=origin,
+            fault=f"column {column} of {table} would change from {before} to {after}",
+            hint="Cast it to the type that readers know, or give the new column another name.",
+        ) from error
 
 
 def check_types(schema: pa.Schema, origin: str) -> None:

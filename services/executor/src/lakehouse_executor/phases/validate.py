@@ -32,7 +32,8 @@ async def validate(context: PhaseContext) -> PhaseResult:
     spec = PipelineSpec.model_validate(context.spec)
     touched = Touched.by(context.results[phase] for phase in STAGING if phase in context.results)
     outcomes = await _outcomes(context, spec, touched)
-    await _keep(context, outcomes)
+    if outcomes:
+        await _keep(context, outcomes)
     gate(outcomes)
     return {"checks": _summary(outcomes)}
 
