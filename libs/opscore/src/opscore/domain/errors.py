@@ -88,7 +88,7 @@ class SourceUnavailable(Temporary):
     """The source {source} cannot be reached: {reason}."""
 
     code = "SOURCE_UNAVAILABLE"
-    default_hint = "Check ODOO_DATABASE_URL: host, port, database, user, password, and that the server accepts connections from here."
+    default_hint = "Check ODOO_DATABASE_URL (host, port, database, user, password) and the server's own access rules."
 
 
 class LakeUnavailable(Temporary):

@@ -66,7 +66,7 @@ class StagedTable:
     written: tuple[WrittenFile, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The shape that checkpoints and `ops.publish_run` take; snapshot ids are text, JSON numbers cannot hold them."""
+        """The shape that checkpoints and `ops.publish_run` take; snapshot ids are text: JSON numbers are too short."""
         return asdict(self) | {"snapshot_id": str(self.snapshot_id), "written": [asdict(file) for file in self.written]}
 
     @classmethod
