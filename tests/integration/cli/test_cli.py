@@ -432,7 +432,7 @@ async def test_migrating_what_is_migrated_changes_nothing(cli: Cli) -> None:
     assert await cli.json("migrate") == {"applied": []}
 
 
-async def test_doctor_names_what_is_wrong_and_the_remedy(cli: Cli, executor: Executor) -> None:
+async def test_doctor_names_what_is_wrong_and_the_remedy(cli: Cli) -> None:
     code, out = await cli("doctor", "-o", "json")
 
     report = json.loads(out)
