@@ -42,15 +42,15 @@ async def demo(scale: float, odoo_dump: Path | None, *, leave: bool) -> Exit:
 async def _run(wanted: Wanted, *, leave: bool) -> Exit:
     import anyio  # noqa: PLC0415
 
+    from lakehouse.cli.foreground import foreground  # noqa: PLC0415
     from lakehouse.demo.environment import stack_environment  # noqa: PLC0415
     from lakehouse.demo.source import NAME, source_url  # noqa: PLC0415
-    from lakehouse.embedded.bringup import bring_up  # noqa: PLC0415
     from lakehouse.embedded.settings import StackSettings  # noqa: PLC0415
 
     environ = stack_environment()
     environ[NAME] = await source_url(wanted, StackSettings.load(environ), say)
     code = Exit.INTERRUPTED
-    async with bring_up(on_progress=say, environ=environ) as stack:
+    async with foreground(environ) as stack:
         code = await _build(stack)
         if code is Exit.OK and not leave:
             say("Ctrl-C stops everything; the data stay.")

@@ -26,8 +26,8 @@ async def up(port: int | None, *, detach: bool) -> Exit:
     """Bring up Postgres and the five services; Ctrl-C stops them again."""
     import anyio  # noqa: PLC0415 - keeps `--version` fast
 
+    from lakehouse.cli.foreground import foreground  # noqa: PLC0415
     from lakehouse.demo.environment import stack_environment  # noqa: PLC0415
-    from lakehouse.embedded.bringup import bring_up  # noqa: PLC0415
     from lakehouse.embedded.stack import up as start_in_background  # noqa: PLC0415
 
     environ = stack_environment()
@@ -36,7 +36,7 @@ async def up(port: int | None, *, detach: bool) -> Exit:
         started = await start_in_background(port=port, on_progress=say)
         _show(started)
         return Exit.OK if started.healthy else Exit.ERROR
-    async with bring_up(port=port, on_progress=say, environ=environ) as stack:
+    async with foreground(environ, port=port) as stack:
         _show(stack.status)
         say("Ctrl-C stops it.")
         await anyio.sleep_forever()
