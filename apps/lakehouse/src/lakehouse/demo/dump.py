@@ -29,7 +29,8 @@ from opscore.domain.errors import InvalidInput, NotFound
 
 # undefined object (role, operator class), extension not available (two spellings), undefined function
 MISSING_HERE = frozenset({"42704", "0A000", "58P01", "42883"})
-FAULT = re.compile(r"^psql:[^:]*:\d+: (?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+# of the server (with its SQLSTATE) and of psql itself (without)
+FAULT = re.compile(r"^psql:[^:]*:\d+: (?:ERROR:  |FATAL:  |error: )(?:([0-9A-Z]{5}): )?(.*)$", re.MULTILINE)
 RESTRICTION = re.compile(rb"^\\(un)?restrict ")
 COPY = re.compile(rb"^COPY .* FROM stdin;\s*$")
 CHUNK = 1 << 20
@@ -106,7 +107,8 @@ def _psql(server: SourceServer, database: str, said: IO[bytes]) -> subprocess.Po
         "PGDATABASE": database,
         "PGOPTIONS": "-c synchronous_commit=off -c client_min_messages=error",
     }
-    argv = [server.programs.tool("psql"), "--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", "--output", os.devnull]
+    options = ["--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", "--output", os.devnull, "--file=-"]
+    argv = [server.programs.tool("psql"), *options]
     return subprocess.Popen(argv, env={**environment(), **own}, stdin=subprocess.PIPE, stderr=said)  # noqa: S603 - our own argv
 
 
@@ -115,7 +117,7 @@ def _judge(dump: Path, code: int, said: str) -> None:
     if faults:
         state, text = faults[0]
         raise InvalidInput(
-            f"{dump} does not load: {text} (SQLSTATE {state}; {len(faults)} faults in all).",
+            f"{dump} does not load: {text} (SQLSTATE {state or 'none'}; {len(faults)} faults in all).",
             hint="Make the dump with `pg_dump --format=plain`, whole, from a Postgres no newer than this one.",
         )
     if code != 0:
