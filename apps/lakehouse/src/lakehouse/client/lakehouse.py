@@ -20,9 +20,7 @@ from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import open_database
-from opscore.domain.arguments import resolve_params
 from opscore.domain.errors import NotFound
-from opscore.domain.pipeline import PipelineSpec
 from opscore.ports.people import Json
 
 APPLICATION = "lakehouse client"
@@ -47,6 +45,9 @@ class Lakehouse:
         shown = await self.people.pipeline(self.environment, pipeline)
         params = dict(given)
         if not shown["built_in"]:
+            from opscore.domain.arguments import resolve_params  # noqa: PLC0415 - only those who start runs need specs
+            from opscore.domain.pipeline import PipelineSpec  # noqa: PLC0415
+
             params = resolve_params(PipelineSpec.model_validate(shown["spec"]), given, datetime.now(UTC).date())
         accepted = await self.people.enqueue(self.environment, pipeline, params, idempotency_key=idempotency_key)
         return accepted.run_id
