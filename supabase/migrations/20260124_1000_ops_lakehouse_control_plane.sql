@@ -192,9 +192,10 @@ create table ops.executors (
   version text not null default '',
   draining boolean not null default false,
   registered_at timestamptz not null default ops.now(),
-  last_seen_at timestamptz not null default ops.now()
+  last_seen_at timestamptz not null default ops.now(),
+  lost_at timestamptz
 ) with (fillfactor = 50);
-comment on table ops.executors is 'Processes that lease runs. One that was not seen for executor_ttl_ms gets no work.';
+comment on table ops.executors is 'Processes that lease runs. One that was not seen for executor_ttl_ms, or let a lease run out (lost_at), gets no work until it beats.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Runs
@@ -249,16 +250,29 @@ create table ops.runs (
   constraint held_runs_say_why check ((state = 'held') = (wait_reason is not null)),
   constraint only_failed_runs_are_quarantined check (not quarantined or state = 'failed'),
   constraint counters_do_not_go_below_zero check (attempt >= 0 and failures >= 0 and losses >= 0 and interruptions >= 0)
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-create index runs_due on ops.runs (requires, priority desc, due_at, id) where state = 'queued';
-create index runs_held on ops.runs (priority desc, created_at) where state = 'held';
-create index runs_by_lease_holder on ops.runs (executor_id) where lease_token is not null;
+) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create unique index runs_by_idempotency_key on ops.runs (environment_id, idempotency_key) where idempotency_key is not null;
 create index runs_newest_first on ops.runs (created_at desc, id desc);
 create index runs_of_a_pipeline_newest_first on ops.runs (environment_id, pipeline, created_at desc);
 create index runs_of_a_parent on ops.runs (parent_run_id) where parent_run_id is not null;
 comment on table ops.runs is
   'One row per run. A lease is (id, attempt, lease_token, lease_expires_at); every write of its holder must carry the token.';
+create table ops.open_runs (
+  run_id uuid primary key,
+  requires text[] not null,
+  priority smallint not null,
+  due_at timestamptz not null,
+  held boolean not null default false,
+  executor_id uuid,
+  constraint held_runs_have_no_holder check (not held or executor_id is null)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+create index open_runs_due on ops.open_runs (requires, priority desc, due_at, run_id) where executor_id is null and not held;
+create index open_runs_held on ops.open_runs (priority desc, due_at) where held;
+create index open_runs_by_holder on ops.open_runs (executor_id) where executor_id is not null;
+comment on table ops.open_runs is
+  'The hot half of runs: one narrow row per run that has not ended, so that what is searched all day stays small and ops.runs '
+  'never touches an index after its insert. Locks are taken here first while a run waits, on ops.runs first while it is leased.';
+
 comment on column ops.runs.checkpoint is 'Results of finished phases, by phase: a later attempt goes on behind them.';
 comment on column ops.runs.losses is 'Leases that ran out since the last finished phase; reaching max_losses quarantines the run.';
 comment on column ops.runs.event_seq is 'The run_seq of the run''s newest event; assigned under the row lock, so it has no gap.';
@@ -738,7 +752,10 @@ begin
       from offered as o
       join ops.pipelines as p on p.environment_id = o.environment_id and p.name = o.pipeline
         on conflict (environment_id, idempotency_key) where idempotency_key is not null do nothing
-    returning r.id, r.pipeline, r.trigger, r.state
+    returning r.id, r.pipeline, r.trigger, r.state, r.requires, r.priority, r.due_at
+  ),
+  opened as (
+    insert into ops.open_runs (run_id, requires, priority, due_at) select a.id, a.requires, a.priority, a.due_at from added as a
   ),
   recorded as (
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
@@ -809,8 +826,9 @@ begin
   loop
     if v_cap.kind = 'concurrency' then
       select count(*), (array_agg(r.id order by r.created_at))[1:5] into v_used, v_holders
-        from ops.runs as r
-       where r.lease_token is not null and r.environment_id = p_environment
+        from ops.open_runs as q
+        join ops.runs as r on r.id = q.run_id
+       where q.executor_id is not null and r.environment_id = p_environment
          and (v_cap.scope = 'environment' or r.pipeline = v_cap.pipeline);
     else
       select coalesce(sum(u.amount), 0), (array_agg(u.run_id order by u.at desc))[1:5] into v_used, v_holders
@@ -849,6 +867,8 @@ comment on function ops.charge_caps is 'Counts one lease against windowed caps. 
 create function ops.release_runs(p_limit integer default 100) returns integer
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -856,16 +876,19 @@ declare
   v_reason jsonb;
   v_released integer := 0;
 begin
-  if not exists (select 1 from ops.runs as r where r.state = 'held') then
+  if not exists (select 1 from ops.open_runs as q where q.held) then
     return 0;
   end if;
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.caps', 0));
   for v_run in
-    select r.id, r.environment_id, r.pipeline, r.wait_reason from ops.runs as r
-     where r.state = 'held' order by r.priority desc, r.created_at limit p_limit for update skip locked
+    select r.id, r.environment_id, r.pipeline, r.wait_reason
+      from ops.open_runs as q
+      join ops.runs as r on r.id = q.run_id
+     where q.held order by q.priority desc, q.due_at limit p_limit for update of q skip locked
   loop
     v_reason := ops.cap_block(v_run.environment_id, v_run.pipeline, v_now);
     if v_reason is null then
+      update ops.open_runs as q set held = false where q.run_id = v_run.id;
       update ops.runs as r set state = 'queued', wait_reason = null, event_seq = r.event_seq + 1 where r.id = v_run.id;
       insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
       select r.id, r.event_seq, r.attempt, 'RUN_RELEASED', v_now, '{}' from ops.runs as r where r.id = v_run.id;
@@ -879,6 +902,16 @@ end
 $$;
 comment on function ops.release_runs is 'Returns held runs to the queue when their caps have room, and keeps the others'' wait reason true. Callers: dispatcher.';
 
+create function ops.next_phase(p_phases ops.phase[], p_checkpoint jsonb) returns ops.phase
+language sql immutable
+set search_path = ''
+as $$
+  select coalesce(
+    (select p.phase from unnest(p_phases) with ordinality as p (phase, n) where not p_checkpoint ? p.phase::text order by p.n limit 1),
+    p_phases[cardinality(p_phases)])
+$$;
+comment on function ops.next_phase is 'The first phase without a checkpoint, the last one when all have one. Callers: whatever starts a run.';
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Leases: callers are the dispatcher (for all executors) and executors (for themselves)
 -- ---------------------------------------------------------------------------------------------------------------
@@ -886,6 +919,8 @@ create function ops.lease_capped(p_limit integer, p_only uuid, p_now timestamptz
 language plpgsql security definer
 set search_path = ''
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_settings ops.settings;
@@ -896,14 +931,17 @@ begin
   select * into v_settings from ops.settings;
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.caps', 0));
   for v_run in
-    select r.id, r.environment_id, r.pipeline, r.requires, r.attempt from ops.runs as r
-     where r.state = 'queued' and r.due_at <= p_now
+    select r.id, r.environment_id, r.pipeline, r.requires, r.attempt
+      from ops.open_runs as q
+      join ops.runs as r on r.id = q.run_id
+     where q.executor_id is null and not q.held and q.due_at <= p_now
        and exists (select 1 from ops.caps as c where c.enabled and c.environment_id = r.environment_id
                       and (c.scope = 'environment' or c.pipeline = r.pipeline))
-     order by r.priority desc, r.due_at, r.id limit p_limit for update skip locked
+     order by q.priority desc, q.due_at, q.run_id limit p_limit for update of q skip locked
   loop
     v_reason := ops.cap_block(v_run.environment_id, v_run.pipeline, p_now);
     if v_reason is not null then
+      update ops.open_runs as q set held = true where q.run_id = v_run.id;
       update ops.runs as r set state = 'held', wait_reason = v_reason, event_seq = r.event_seq + 1 where r.id = v_run.id;
       insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
       select r.id, r.event_seq, r.attempt, 'RUN_HELD', p_now, v_reason from ops.runs as r where r.id = v_run.id;
@@ -912,11 +950,12 @@ begin
     select e.id into v_executor
       from ops.executors as e
      where (p_only is null or e.id = p_only) and not e.draining and e.capabilities @> v_run.requires
-       and e.last_seen_at > p_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0)
-       and e.slots > (select count(*) from ops.runs as h where h.executor_id = e.id and h.lease_token is not null)
-     order by (select count(*) from ops.runs as h where h.executor_id = e.id and h.lease_token is not null), e.id
+       and e.lost_at is null and e.last_seen_at > p_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0)
+       and e.slots > (select count(*) from ops.open_runs as h where h.executor_id = e.id)
+     order by (select count(*) from ops.open_runs as h where h.executor_id = e.id), e.id
      limit 1;
     continue when v_executor is null;
+    update ops.open_runs as q set executor_id = v_executor where q.run_id = v_run.id;
     update ops.runs as r
        set state = 'claimed', executor_id = v_executor, lease_token = gen_random_uuid(), attempt = r.attempt + 1,
            lease_expires_at = p_now + make_interval(secs => v_settings.start_timeout_ms / 1000.0), event_seq = r.event_seq + 1
@@ -932,10 +971,12 @@ end
 $$;
 comment on function ops.lease_capped is 'Leases runs that a cap applies to, one by one under the cap lock, or holds them with the reason. Callers: ops.lease_due.';
 
-create function ops.lease_due(p_limit integer, p_only uuid) returns table (run_id uuid, executor_id uuid)
+create function ops.lease_due(p_limit integer, p_only uuid, p_start boolean default false) returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
 set search_path = ''
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -958,53 +999,68 @@ begin
   end if;
 
   for v_needs in
-    -- a loose scan of runs_due: one step per distinct set of needs, however long the queue is
+    -- a loose scan of open_runs_due: one step per distinct set of needs, however long the queue is
     with recursive needs as (
-      (select r.requires as r from ops.runs as r where r.state = 'queued' order by r.requires limit 1)
+      (select q.requires as r from ops.open_runs as q where q.executor_id is null and not q.held order by q.requires limit 1)
       union all
-      select (select q.requires from ops.runs as q where q.state = 'queued' and q.requires > n.r order by q.requires limit 1)
+      select (select q.requires from ops.open_runs as q where q.executor_id is null and not q.held and q.requires > n.r order by q.requires limit 1)
         from needs as n where n.r is not null
     )
     select n.r from needs as n where n.r is not null
   loop
     exit when v_left <= 0;
     return query
-    with free as (
-      select e.id, e.slots - (select count(*) from ops.runs as h where h.executor_id = e.id and h.lease_token is not null) as slots
+    with free as materialized (
+      select e.id, e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id) as slots
         from ops.executors as e
        where (p_only is null or e.id = p_only) and not e.draining and e.capabilities @> v_needs
-         and e.last_seen_at > v_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0)
+         and e.lost_at is null and e.last_seen_at > v_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0)
     ),
     slots as materialized (
       -- ordered by depth, so that work spreads over executors before it piles up on one
       select f.id as executor_id, row_number() over (order by s.depth, f.id) as n
-        from free as f cross join lateral generate_series(1, f.slots) as s (depth)
+        from free as f cross join lateral generate_series(1, least(f.slots, v_left)) as s (depth)
        limit v_left
     ),
     due as materialized (
-      select d.id, row_number() over (order by d.priority desc, d.due_at, d.id) as n
+      select d.run_id, row_number() over (order by d.priority desc, d.due_at, d.run_id) as n
         from (
-          select r.id, r.priority, r.due_at from ops.runs as r
-           where r.state = 'queued' and r.requires = v_needs and r.due_at <= v_now
-             and (cardinality(v_capped) = 0 or (r.pipeline <> all (v_capped) and not '*' = any (v_capped)))
-           order by r.priority desc, r.due_at, r.id
+          select q.run_id, q.priority, q.due_at from ops.open_runs as q
+           where q.executor_id is null and not q.held and q.requires = v_needs and q.due_at <= v_now
+             and (cardinality(v_capped) = 0 or not exists (
+               select 1 from ops.runs as r where r.id = q.run_id and (r.pipeline = any (v_capped) or '*' = any (v_capped))))
+           order by q.priority desc, q.due_at, q.run_id
            limit (select count(*) from slots)
-             for update skip locked
+             for update of q skip locked
         ) as d
+    ),
+    matched as materialized (
+      select d.run_id, s.executor_id from due as d join slots as s on s.n = d.n
+    ),
+    marked as (
+      update ops.open_runs as q set executor_id = m.executor_id
+        from matched as m
+       where q.run_id = m.run_id
+         and q.run_id = any (array(select x.run_id from matched as x))  -- keeps the plan on the primary key
     ),
     leased as (
       update ops.runs as r
-         set state = 'claimed', executor_id = s.executor_id, lease_token = gen_random_uuid(), attempt = r.attempt + 1,
-             lease_expires_at = v_now + make_interval(secs => v_settings.start_timeout_ms / 1000.0), event_seq = r.event_seq + 1
-        from due as d
-        join slots as s on s.n = d.n
-       where r.id = d.id
-         and r.id = any (array(select x.id from due as x))  -- keeps the plan on the primary key
-      returning r.id, r.executor_id, r.event_seq, r.attempt
+         set state = case when p_start then 'running' else 'claimed' end::ops.run_state,
+             executor_id = m.executor_id, lease_token = gen_random_uuid(), attempt = r.attempt + 1,
+             lease_expires_at = v_now + make_interval(secs => case when p_start then v_settings.lease_ms else v_settings.start_timeout_ms end / 1000.0),
+             started_at = case when p_start then coalesce(r.started_at, v_now) else r.started_at end,
+             phase = case when not p_start then r.phase when r.checkpoint = '{}' then r.phases[1] else ops.next_phase(r.phases, r.checkpoint) end,
+             event_seq = r.event_seq + case when p_start then 2 else 1 end
+        from matched as m
+       where r.id = m.run_id
+         and r.id = any (array(select x.run_id from matched as x))
+      returning r.id, r.executor_id, r.event_seq, r.attempt, r.phase
     ),
     recorded as (
       insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-      select l.id, l.event_seq, l.attempt, 'PHASE_CLAIMED', v_now, jsonb_build_object('executor', l.executor_id) from leased as l
+      select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', v_now, jsonb_build_object('executor', l.executor_id) from leased as l
+      union all
+      select l.id, l.event_seq, l.attempt, 'PHASE_STARTED', v_now, jsonb_build_object('phase', l.phase) from leased as l where p_start
     )
     select l.id, l.executor_id from leased as l;
     get diagnostics v_got = row_count;
@@ -1012,7 +1068,8 @@ begin
   end loop;
 end
 $$;
-comment on function ops.lease_due is 'Matches due runs to free slots, in order of priority and due time. Callers: ops.lease_runs, ops.claim_work, ops.claim_run.';
+comment on function ops.lease_due is
+  'Matches due runs to free slots, in order of priority and due time; with p_start they begin at once. Callers: ops.lease_runs, ops.claim_work, ops.claim_run.';
 
 create function ops.lease_runs(p_limit integer default 100) returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
@@ -1036,6 +1093,8 @@ returns table (
 language plpgsql security definer
 set search_path = ''
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1043,16 +1102,17 @@ declare
 begin
   return query
   with mine as materialized (
-    select r.id from ops.runs as r
-     where r.executor_id = p_executor and r.lease_token is not null and r.state = 'claimed'
-     limit p_limit for update skip locked
+    select r.id
+      from ops.open_runs as q
+      join ops.runs as r on r.id = q.run_id
+     where q.executor_id = p_executor and r.state = 'claimed'
+     limit p_limit for update of r skip locked
   ),
   started as (
     update ops.runs as r
        set state = 'running', started_at = coalesce(r.started_at, v_now), event_seq = r.event_seq + 1,
            lease_expires_at = v_now + make_interval(secs => v_lease_ms / 1000.0),
-           phase = coalesce((select p.phase from unnest(r.phases) with ordinality as p (phase, n)
-                              where not r.checkpoint ? p.phase::text order by p.n limit 1), r.phases[cardinality(r.phases)])
+           phase = case when r.checkpoint = '{}' then r.phases[1] else ops.next_phase(r.phases, r.checkpoint) end
      where r.id = any (array(select m.id from mine as m))
     returning r.*
   ),
@@ -1076,12 +1136,22 @@ returns table (
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  v_lease_ms integer := (select s.lease_ms from ops.settings as s);
+  v_leased uuid[];
 begin
-  perform 1 from ops.lease_due(p_limit, p_executor);
+  select array_agg(l.run_id) into v_leased from ops.lease_due(p_limit, p_executor, true) as l;
+  return query
+  select r.id, r.attempt, r.lease_token, v_lease_ms, r.environment_id, r.pipeline, r.bundle, r.params, r.phases::text[], r.checkpoint,
+         r.failures::integer, r.max_attempts::integer, r.created_at
+    from ops.runs as r
+   where r.id = any (v_leased) and r.state = 'running';
+  -- what the dispatcher had leased to this executor, and runs under a cap, which are leased one by one
   return query select * from ops.take_work(p_executor, p_limit);
 end
 $$;
-comment on function ops.claim_work is 'Leases due runs for one executor and starts them: what executors do when no dispatcher answers. Callers: executors.';
+comment on function ops.claim_work is
+  'Leases due runs for one executor and starts them in one step: for executors with a backlog before them, or without a dispatcher. Callers: executors.';
 
 create function ops.claim_run(p_executor uuid)
 returns table (run_id uuid, attempt integer, token uuid, lease_expires_at timestamptz)
@@ -1121,8 +1191,7 @@ begin
   update ops.runs as r
      set state = 'running', started_at = coalesce(r.started_at, v_now), event_seq = r.event_seq + 1,
          lease_expires_at = v_now + (select make_interval(secs => s.lease_ms / 1000.0) from ops.settings as s),
-         phase = coalesce((select p.phase from unnest(r.phases) with ordinality as p (phase, n)
-                            where not r.checkpoint ? p.phase::text order by p.n limit 1), r.phases[cardinality(r.phases)])
+         phase = ops.next_phase(r.phases, r.checkpoint)
    where r.id = p_run and r.lease_token = p_token and r.state = 'claimed'
   returning * into v_run;
   if not found then
@@ -1143,7 +1212,8 @@ as $$
   insert into ops.executors as e (name, capabilities, slots, version)
   values (p_name, p_capabilities, p_slots, p_version)
       on conflict (name) do update
-     set capabilities = excluded.capabilities, slots = excluded.slots, version = excluded.version, draining = false, last_seen_at = ops.now()
+     set capabilities = excluded.capabilities, slots = excluded.slots, version = excluded.version, draining = false, last_seen_at = ops.now(),
+         lost_at = null
   returning e.id
 $$;
 comment on function ops.register_executor is 'Makes an executor known, or known again under its name. Callers: executors.';
@@ -1152,15 +1222,17 @@ create function ops.beat(p_executor uuid, p_beats jsonb, p_draining boolean defa
 returns table (run_id uuid, verdict text)
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
   v_settings ops.settings;
 begin
   select * into v_settings from ops.settings;
-  update ops.executors as e set last_seen_at = v_now, draining = p_draining
+  update ops.executors as e set last_seen_at = v_now, draining = p_draining, lost_at = null
    where e.id = p_executor
-     and (e.draining <> p_draining or e.last_seen_at < v_now - make_interval(secs => v_settings.executor_ttl_ms / 8000.0));
+     and (e.draining <> p_draining or e.lost_at is not null or e.last_seen_at < v_now - make_interval(secs => v_settings.executor_ttl_ms / 8000.0));
   if jsonb_array_length(p_beats) = 0 then
     return;
   end if;
@@ -1193,6 +1265,9 @@ begin
          case when k.id is null then 'lease_lost' when k.cancel_requested_at is not null then 'cancel' else 'go_on' end
     from offered as o
     left join kept as k on k.id = o.run_id and k.lease_token = o.token;
+  if jsonb_path_exists(p_beats, '$[*] ? (@.events.size() > 0 || exists(@.progress.keyvalue()))', silent => true) then
+    perform pg_catalog.pg_notify('lakehouse_feed', '');
+  end if;
 end
 $$;
 comment on function ops.beat is
@@ -1210,25 +1285,11 @@ comment on function ops.heartbeat_run is 'ops.beat for one run. Callers: outside
 -- ---------------------------------------------------------------------------------------------------------------
 -- Ends
 -- ---------------------------------------------------------------------------------------------------------------
-create function ops.state_after(
-  p_outcome text, p_cancel_requested boolean, p_retry boolean, p_failures integer, p_max_attempts integer
-) returns ops.run_state
-language sql immutable
-set search_path = ''
-as $$
-  select case
-    when p_outcome = 'succeeded' then 'succeeded'
-    when p_outcome = 'canceled' or p_cancel_requested then 'canceled'
-    when p_outcome = 'interrupted' then 'queued'
-    when p_outcome = 'failed' and p_retry and p_failures + 1 < p_max_attempts then 'queued'
-    else 'failed'
-  end::ops.run_state
-$$;
-comment on function ops.state_after is 'Where an attempt''s outcome leads. Callers: ops.finish_runs; docs/run_lifecycle.md draws it.';
-
 create function ops.finish_runs(p_outcomes jsonb) returns table (run_id uuid, accepted boolean, state text)
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1245,11 +1306,14 @@ begin
   ),
   ended as (
     update ops.runs as r
-       set state = ops.state_after(o.outcome, r.cancel_requested_at is not null, o.retry_in_ms is not null, r.failures, r.max_attempts),
-           finished_at = case when ops.state_after(o.outcome, r.cancel_requested_at is not null, o.retry_in_ms is not null, r.failures, r.max_attempts)
-                           <> 'queued' then v_now end,
-           cancel = case when ops.state_after(o.outcome, r.cancel_requested_at is not null, o.retry_in_ms is not null, r.failures, r.max_attempts)
-                      = 'canceled' then 'confirmed'::ops.cancel_end end,
+       set (state, finished_at, cancel) = (
+             select n.state, case when n.state <> 'queued' then v_now end, case when n.state = 'canceled' then 'confirmed'::ops.cancel_end end
+               from (select case
+                       when o.outcome = 'succeeded' then 'succeeded'
+                       when o.outcome = 'canceled' or r.cancel_requested_at is not null then 'canceled'
+                       when o.outcome = 'interrupted' then 'queued'
+                       when o.outcome = 'failed' and o.retry_in_ms is not null and r.failures + 1 < r.max_attempts then 'queued'
+                       else 'failed' end::ops.run_state as state) as n),
            error = case when o.outcome = 'succeeded' then null
                         else coalesce(o.error, r.error, case when o.outcome = 'failed' then '{"code": "UNEXPECTED", "message": "The executor gave no reason."}'::jsonb end)
                    end,
@@ -1265,6 +1329,14 @@ begin
        and r.lease_token = o.token  -- the fence: a stale attempt matches nothing
        and r.id = any (array(select x.run_id from offered as x))
     returning r.id, o.token, r.state, r.attempt, r.event_seq, r.error, r.due_at, r.cancel, r.pipeline, o.events, o.outcome
+  ),
+  closed as (
+    delete from ops.open_runs as q where q.run_id = any (array(select e.id from ended as e where e.state <> 'queued'))
+  ),
+  reopened as (
+    update ops.open_runs as q set executor_id = null, due_at = e.due_at
+      from ended as e
+     where q.run_id = e.id and e.state = 'queued' and q.run_id = any (array(select x.id from ended as x where x.state = 'queued'))
   ),
   recorded as (
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
@@ -1292,9 +1364,7 @@ begin
     end loop;
   end if;
   perform pg_catalog.pg_notify('lakehouse_feed', '');
-  if exists (select 1 from ops.runs as r where r.state = 'queued') or exists (select 1 from ops.runs as r where r.state = 'held') then
-    perform pg_catalog.pg_notify('lakehouse_work', '');
-  end if;
+  perform pg_catalog.pg_notify('lakehouse_work', '');  -- slots and caps have room again
 
   return query
   select (o ->> 'run_id')::uuid, e.state is not null, e.state::text
@@ -1344,15 +1414,22 @@ as $$
 declare
   v_now timestamptz := ops.now();
   v_run ops.runs;
+  v_waits boolean;
 begin
-  select * into v_run from ops.runs as r where r.id = p_run for update;
-  if not found then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no run %s', p_run), '`lakehouse run list` shows what there is.');
-  end if;
-  if v_run.state in ('succeeded', 'failed', 'canceled') then
-    return v_run.state::text;
-  end if;
-  if v_run.lease_token is null then
+  loop
+    perform 1 from ops.open_runs as q where q.run_id = p_run and q.executor_id is null for update;
+    v_waits := found;
+    select * into v_run from ops.runs as r where r.id = p_run for update;
+    if not found then
+      perform ops.refuse('NOT_FOUND', 404, format('there is no run %s', p_run), '`lakehouse run list` shows what there is.');
+    end if;
+    if v_run.state in ('succeeded', 'failed', 'canceled') then
+      return v_run.state::text;
+    end if;
+    exit when v_waits = (v_run.lease_token is null);  -- else it was leased or returned between the two locks: look again
+  end loop;
+  if v_waits then
+    delete from ops.open_runs as q where q.run_id = p_run;
     update ops.runs as r
        set state = 'canceled', cancel = 'confirmed', finished_at = v_now, cancel_requested_at = v_now, wait_reason = null, event_seq = r.event_seq + 2
      where r.id = p_run;
@@ -1361,7 +1438,7 @@ begin
   end if;
   insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
   values (p_run, v_run.event_seq + 1, v_run.attempt, 'CANCEL_REQUESTED', v_now, jsonb_build_object('by', p_by, 'reason', p_reason));
-  if v_run.lease_token is null then
+  if v_waits then
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
     values (p_run, v_run.event_seq + 2, v_run.attempt, 'RUN_CANCELED', v_now, jsonb_build_object('pipeline', v_run.pipeline, 'cancel', 'confirmed'));
   end if;
@@ -1392,6 +1469,8 @@ begin
     end if;
     perform ops.refuse('CONFLICT', 409, format('run %s is %s; only failed and canceled runs can be retried', p_run, v_state), 'Start a new run instead.');
   end if;
+  insert into ops.open_runs (run_id, requires, priority, due_at)
+  select r.id, r.requires, r.priority, r.due_at from ops.runs as r where r.id = p_run;
   insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
   select r.id, r.event_seq, r.attempt, 'RUN_RETRIED', v_now, jsonb_build_object('by', p_by) from ops.runs as r where r.id = p_run;
   perform pg_catalog.pg_notify('lakehouse_work', '');
@@ -1404,15 +1483,19 @@ create function ops.requeue_stale_runs(p_limit integer default 1000) returns tab
 language plpgsql security definer
 set search_path = ''
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
 begin
   return query
   with stale as materialized (
-    select r.id from ops.runs as r
-     where r.lease_token is not null and r.lease_expires_at < v_now
-     order by r.lease_expires_at limit p_limit for update skip locked
+    select r.id
+      from ops.open_runs as q
+      join ops.runs as r on r.id = q.run_id
+     where q.executor_id is not null and r.lease_expires_at < v_now
+     limit p_limit for update of r skip locked
   ),
   rescued as (
     update ops.runs as r
@@ -1432,6 +1515,13 @@ begin
      where r.id = any (array(select s.id from stale as s))
     returning r.id, r.state, r.attempt, r.event_seq, r.pipeline, r.error, r.cancel, r.executor_id
   ),
+  closed as (
+    delete from ops.open_runs as q where q.run_id = any (array(select r.id from rescued as r where r.state <> 'queued'))
+  ),
+  reopened as (
+    update ops.open_runs as q set executor_id = null, due_at = v_now
+     where q.run_id = any (array(select r.id from rescued as r where r.state = 'queued'))
+  ),
   recorded as (
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
     select r.id, r.event_seq, r.attempt,
@@ -1442,6 +1532,11 @@ begin
              else jsonb_build_object('pipeline', r.pipeline, 'reason', 'lease_expired', 'executor', r.executor_id)
            end
       from rescued as r
+  ),
+  silenced as (
+    -- an executor that let a lease run out gets nothing more until it beats again
+    update ops.executors as e set lost_at = v_now
+     where e.id in (select r.executor_id from rescued as r) and e.lost_at is null
   )
   select r.id, r.state::text from rescued as r;
   if found then
@@ -2018,10 +2113,13 @@ create function ops.next_due_in_ms() returns integer
 language sql volatile security definer
 set search_path = ''
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off  -- compiling costs more than these statements ever take
 as $$
   select least(
-    (select extract(epoch from min(r.due_at) - n.at) * 1000 from ops.runs as r where r.state = 'queued' and r.due_at > n.at),
-    (select extract(epoch from min(r.lease_expires_at) - n.at) * 1000 from ops.runs as r where r.lease_token is not null),
+    (select extract(epoch from min(q.due_at) - n.at) * 1000 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at > n.at),
+    (select extract(epoch from min(r.lease_expires_at) - n.at) * 1000
+       from ops.open_runs as q join ops.runs as r on r.id = q.run_id where q.executor_id is not null),
     3600000)::integer
     from (select ops.now() as at) as n
 $$;
@@ -2077,7 +2175,7 @@ select m.id, m.environment_id, m.name, m.position, m.match, m.channel, m.target,
 comment on view api.routes is 'The routing matrix.';
 
 create view api.executors with (security_invoker = true) as
-select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registered_at, e.last_seen_at from ops.executors as e;
+select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registered_at, e.last_seen_at, e.lost_at from ops.executors as e;
 comment on view api.executors is 'Executors and when they were last seen.';
 
 -- ---------------------------------------------------------------------------------------------------------------
@@ -2135,7 +2233,7 @@ grant select on
   to authenticated, lakehouse_controlroom;
 grant select (id, alert_id, route_id, channel, state, attempts, due_at, created_at, delivered_at, last_error)
   on ops.notifications to authenticated, lakehouse_controlroom;
-grant select on ops.executors, ops.organizations, ops.projects, ops.environments, ops.members, ops.pipeline_versions, ops.cap_usage,
+grant select on ops.open_runs, ops.executors, ops.organizations, ops.projects, ops.environments, ops.members, ops.pipeline_versions, ops.cap_usage,
   ops.cursors, ops.leaders, ops.settings, ops.table_states to lakehouse_controlroom;
 grant select on all tables in schema api to authenticated, lakehouse_controlroom;
 grant select on iceberg.iceberg_tables, iceberg.iceberg_namespace_properties to lakehouse_executor, lakehouse_controlroom;

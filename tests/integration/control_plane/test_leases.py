@@ -80,6 +80,20 @@ async def test_silent_and_draining_executors_get_nothing(plane: Plane) -> None:
     assert leased == [], (silent, draining)
 
 
+async def test_an_executor_that_let_a_lease_run_out_gets_nothing_until_it_beats(plane: Plane) -> None:
+    await plane.db.execute("update ops.settings set executor_ttl_ms = 3600000")
+    work = await plane.work()
+    executor = (await plane.run(work.run_id))["executor_id"]
+    await plane.pass_lease()
+    await plane.rescue()
+
+    while_silent = await plane.db.fetch("select * from ops.lease_runs(10)")
+    await plane.db.fetch("select * from ops.beat($1, '[]')", executor)
+    after_a_beat = await plane.db.fetch("select * from ops.lease_runs(10)")
+
+    assert (len(while_silent), len(after_a_beat)) == (0, 1)
+
+
 async def test_nothing_is_leased_while_the_control_plane_is_paused(plane: Plane) -> None:
     await plane.enqueue()
     await plane.db.execute("update ops.settings set paused_at = ops.now(), paused_by = 'me', paused_reason = 'upgrade'")

@@ -25,6 +25,7 @@ from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
 from opscore.runtime.service import Service
 
 BATCH = 500
+BACKLOG = 100  # so many orders at once mean that more are waiting: leasing and starting in one step saves a trip
 BREATHE_EVERY = 64  # light runs between two chances for other tasks
 GIVE_BACK_TIMEOUT = 5.0
 
@@ -58,6 +59,7 @@ class Executor:
         self._finisher = Finisher(tools.control, service, self._settled)
         self._handed_over_at = float("-inf")
         self._starved = False
+        self._backlog = False
         self._freed = anyio.Event()
 
     async def run(self) -> None:
@@ -87,12 +89,16 @@ class Executor:
         limit = min(free, BATCH)
         asked_at = self._service.clock.monotonic()
         orders = await self._take(limit, asked_at, rang=rang)
+        self._backlog = len(orders) >= BACKLOG
         if not orders:
             return NOTHING
         self._start(orders, asked_at, runs)
         return Found(again=len(orders) == limit)
 
     async def _take(self, limit: int, asked_at: float, *, rang: bool) -> list[WorkOrder]:
+        """Handed-over work; or, with a backlog before us or no dispatcher behind us, what we lease for ourselves."""
+        if self._backlog:
+            return self._claimed(await self._control.claim_work(self._id, limit))
         orders = await self._control.take_work(self._id, limit)
         if orders:
             self._handed_over_at = asked_at
@@ -100,10 +106,12 @@ class Executor:
             return orders
         if rang or asked_at - self._handed_over_at < self._claim_after_s:
             return orders
-        claimed = await self._control.claim_work(self._id, limit)
-        if claimed:
-            self._service.observer.notice(WorkTaken(len(claimed), claimed=True))
-        return claimed
+        return self._claimed(await self._control.claim_work(self._id, limit))
+
+    def _claimed(self, orders: list[WorkOrder]) -> list[WorkOrder]:
+        if orders:
+            self._service.observer.notice(WorkTaken(len(orders), claimed=True))
+        return orders
 
     def _start(self, orders: Sequence[WorkOrder], asked_at: float, runs: TaskGroup) -> None:
         light: list[Attempt] = []
