@@ -7,6 +7,7 @@ their own. When no dispatcher has handed anything over for a while, the executor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import anyio
@@ -25,8 +26,7 @@ from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
 from opscore.runtime.service import Service
 
 BATCH = 500
-BACKLOG = 100  # so many orders at once mean that more are waiting: leasing and starting in one step saves a trip
-BREATHE_EVERY = 64  # light runs between two chances for other tasks
+BREATHE_EVERY = 0.01  # seconds of light runs between two chances for other tasks; a full batch of short ones fits in
 GIVE_BACK_TIMEOUT = 5.0
 
 
@@ -60,6 +60,7 @@ class Executor:
         self._handed_over_at = float("-inf")
         self._starved = False
         self._backlog = False
+        self._light = 0  # runs under way that end within milliseconds
         self._freed = anyio.Event()
 
     async def run(self) -> None:
@@ -83,17 +84,17 @@ class Executor:
         if rang:
             self._heart.ask()  # the ring may be somebody's cancel
         free = self._slots - len(self._heart)
-        self._starved = free <= 0
+        self._starved = free <= 0 or (self._light > 0 and free < min(self._slots // 2, BATCH))
         if self._starved:
-            return NOTHING  # the next slot that falls free rings
+            return NOTHING  # the next slots that fall free ring; those of light runs do so soon, and many at once
         limit = min(free, BATCH)
         asked_at = self._service.clock.monotonic()
         orders = await self._take(limit, asked_at, rang=rang)
-        self._backlog = len(orders) >= BACKLOG
+        self._backlog = len(orders) == limit  # all that was asked for: more may be waiting
         if not orders:
             return NOTHING
         self._start(orders, asked_at, runs)
-        return Found(again=len(orders) == limit)
+        return Found(again=len(orders) >= limit)
 
     async def _take(self, limit: int, asked_at: float, *, rang: bool) -> list[WorkOrder]:
         """Handed-over work; or, with a backlog before us or no dispatcher behind us, what we lease for ourselves."""
@@ -115,23 +116,19 @@ class Executor:
 
     def _start(self, orders: Sequence[WorkOrder], asked_at: float, runs: TaskGroup) -> None:
         light: list[Attempt] = []
+        now = self._service.clock.now()
         for order in orders:
             is_light = self._tools.registry.is_light(order.remaining_phases)
             held = self._heart.hold(order.lease, answered_at=asked_at, light=is_light)
             attempt = Attempt(order, held, self._tools, self._service)
-            self._service.observer.notice(self._started(order))
+            self._service.observer.notice(_started(order, now))
             if is_light:
                 light.append(attempt)
             else:
                 runs.start_soon(self._carry, attempt, asked_at)
         if light:
+            self._light += len(light)
             runs.start_soon(self._carry_all, light, asked_at)
-
-    def _started(self, order: WorkOrder) -> RunStarted:
-        waited = None
-        if order.created_at is not None and order.lease.attempt == 1:
-            waited = max((self._service.clock.now() - order.created_at).total_seconds(), 0.0)
-        return RunStarted(order.lease.run_id, order.pipeline, order.lease.attempt, waited)
 
     # --- carrying ---------------------------------------------------------------------------------------------------
 
@@ -140,10 +137,14 @@ class Executor:
         self._end(attempt, outcome, started_at)
 
     async def _carry_all(self, attempts: Sequence[Attempt], started_at: float) -> None:
-        for number, attempt in enumerate(attempts, start=1):
+        await anyio.lowlevel.checkpoint()  # the loop asks for its next batch first: the database works meanwhile
+        clock = self._service.clock
+        breathed_at = clock.monotonic()
+        for attempt in attempts:
             await self._carry(attempt, started_at)
-            if number % BREATHE_EVERY == 0:
+            if clock.monotonic() >= breathed_at + BREATHE_EVERY:
                 await anyio.lowlevel.checkpoint()
+                breathed_at = clock.monotonic()
 
     def _end(self, attempt: Attempt, outcome: Outcome | None, started_at: float) -> None:
         if outcome is None:
@@ -153,8 +154,10 @@ class Executor:
 
     def _settled(self, held: HeldLease) -> None:
         self._heart.let_go(held)
+        self._light -= held.light
         if self._starved:
             self._starved = False
+            self._backlog = True  # full until now: more may be waiting, and nobody else knows of the slot
             self._wakeups.ring()
         if not len(self._heart):
             self._freed.set()
@@ -201,3 +204,10 @@ class Executor:
                     self._finisher.offer(Ending(outcome, held, order.pipeline, asked_at))
             except ControlPlaneUnavailable:
                 return  # they come back when their start timeout ends
+
+
+def _started(order: WorkOrder, now: datetime) -> RunStarted:
+    waited = None
+    if order.created_at is not None and order.lease.attempt == 1:
+        waited = max((now - order.created_at).total_seconds(), 0.0)
+    return RunStarted(order.lease.run_id, order.pipeline, order.lease.attempt, waited)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,14 @@ from opscore.domain.check import CheckOutcome
 from opscore.domain.errors import Canceled, LeaseLost, NotFound
 from opscore.domain.lease import Lease
 from opscore.domain.phase import Phase
-from opscore.domain.run import Outcome, Verdict, WorkOrder
+from opscore.domain.run import Outcome, OutcomeKind, Verdict, WorkOrder
 from opscore.domain.table import StagedTable
 from opscore.ports.control_plane import Accepted, Beat
+
+ORDER = """run_id, attempt, token, ttl_ms, environment_id, pipeline, bundle, params, phases, checkpoint, failures,
+           max_attempts, created_at"""
+TAKE = f"select {ORDER} from ops.take_work($1, $2)"  # noqa: S608 - our own column names
+CLAIM = f"select {ORDER} from ops.claim_work($1, $2)"  # noqa: S608 - our own column names
 
 
 class PostgresControlPlane:
@@ -36,11 +42,11 @@ class PostgresControlPlane:
 
     async def take_work(self, executor_id: UUID, limit: int) -> list[WorkOrder]:
         """See ControlPlane."""
-        return _orders(await self._db.fetch("select * from ops.take_work($1, $2)", executor_id, limit))
+        return _orders(await self._db.fetch(TAKE, executor_id, limit))
 
     async def claim_work(self, executor_id: UUID, limit: int) -> list[WorkOrder]:
         """See ControlPlane."""
-        return _orders(await self._db.fetch("select * from ops.claim_work($1, $2)", executor_id, limit))
+        return _orders(await self._db.fetch(CLAIM, executor_id, limit))
 
     async def beat(self, executor_id: UUID, beats: Sequence[Beat], *, draining: bool = False) -> dict[UUID, Verdict]:
         """See ControlPlane."""
@@ -94,21 +100,17 @@ class PostgresControlPlane:
 
 
 def _orders(rows: Iterable[asyncpg.Record]) -> list[WorkOrder]:
+    """One order per row of ORDER. Columns are read by place: by name, each costs a look-up per run."""
     return [
-        WorkOrder(
-            lease=Lease(row["run_id"], row["attempt"], row["token"], row["ttl_ms"]),
-            environment_id=row["environment_id"],
-            pipeline=row["pipeline"],
-            bundle=row["bundle"],
-            params=row["params"],
-            phases=tuple(Phase(phase) for phase in row["phases"]),
-            checkpoint=row["checkpoint"],
-            failures=row["failures"],
-            max_attempts=row["max_attempts"],
-            created_at=row["created_at"],
-        )
-        for row in rows
+        WorkOrder(Lease(run, attempt, token, ttl_ms), environment, pipeline, bundle, params, _phases(*phases), *rest)
+        for run, attempt, token, ttl_ms, environment, pipeline, bundle, params, phases, *rest in rows
     ]
+
+
+@cache
+def _phases(*names: str) -> tuple[Phase, ...]:
+    """Few combinations exist, and each is looked up for every run."""
+    return tuple(Phase(name) for name in names)
 
 
 def _beat(beat: Beat) -> dict[str, Any]:
@@ -123,16 +125,22 @@ def _beat(beat: Beat) -> dict[str, Any]:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
+    """Only what was said: most runs just succeed, and every null costs both sides."""
+    said: dict[str, Any] = {
         "run_id": outcome.lease.run_id,
         "token": outcome.lease.token,
         "outcome": outcome.kind,
-        "error": outcome.error,
-        "retry_in_ms": outcome.retry_in_ms,
-        "clear_checkpoint": outcome.clear_checkpoint,
         "events": _events(outcome.events),
-        "manifest_sha256": outcome.manifest_sha256,
     }
+    if outcome.kind is not OutcomeKind.SUCCEEDED:
+        said |= {
+            "error": outcome.error,
+            "retry_in_ms": outcome.retry_in_ms,
+            "clear_checkpoint": outcome.clear_checkpoint,
+        }
+    if outcome.manifest_sha256 is not None:
+        said["manifest_sha256"] = outcome.manifest_sha256
+    return said
 
 
 def _events(events: Iterable[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -56,6 +56,8 @@ class WorkOrder:
     @property
     def remaining_phases(self) -> tuple[Phase, ...]:
         """Phases without a checkpoint, in order."""
+        if not self.checkpoint:
+            return self.phases
         return tuple(phase for phase in self.phases if phase.value not in self.checkpoint)
 
 

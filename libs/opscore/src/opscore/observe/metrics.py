@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from opscore.observe import observation as seen
+from opscore.observe.durations import Durations, DurationsByLabel
 from opscore.observe.observation import Observation
 
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", Counter, Gauge)
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SLOW = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -81,7 +82,7 @@ class Metrics:
         taken = _each(self._counter("work_taken", "Runs handed over; claimed: this executor helped itself", "claimed"))
         waited = self._histogram("run_wait_seconds", "From a run's creation to its start", SLOW)
         started = _each(self._counter("runs_started", "Runs begun or gone on with", "pipeline"))
-        phases = _each(self._histogram("phase_seconds", "Duration of phases", SLOW, "phase", "code"))
+        phases = self._histograms("phase_seconds", "Duration of phases", SLOW, "phase", "code").labels
         ended = _each(self._counter("runs_ended", "Attempts ended, by outcome and state after it", "outcome", "state"))
         duration = self._histogram("attempt_seconds", "Duration of attempts", SLOW)
         dropped = _each(self._counter("leases_dropped", "Attempts thrown away", "cause"))
@@ -149,8 +150,13 @@ class Metrics:
     def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
         return Gauge(f"lakehouse_{name}", about, labels, registry=self.registry)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"lakehouse_{name}", about, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Durations:
+        return self._histograms(name, about, buckets).labels()
+
+    def _histograms(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> DurationsByLabel:
+        made = DurationsByLabel(f"lakehouse_{name}", about, labels, buckets)
+        self.registry.register(made)
+        return made
 
 
 def _each(metric: M) -> Callable[..., M]:

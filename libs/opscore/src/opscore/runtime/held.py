@@ -71,14 +71,8 @@ class HeldLease:
 
     @contextmanager
     def working(self) -> Generator[None]:
-        """Run the block until it ends or the lease does; the latter raises Canceled, LeaseLost or Interrupted.
-
-        Light work is not cut short: it ends by itself in less time than anybody could ask for it.
-        """
+        """Run the block until it ends or the lease does; the latter raises Canceled, LeaseLost or Interrupted."""
         self.check()
-        if self.light:
-            yield
-            return
         with anyio.CancelScope() as scope:
             self._scope = scope
             try:
