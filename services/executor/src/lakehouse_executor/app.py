@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from contextlib import AsyncExitStack
 from uuid import UUID
 
@@ -38,6 +39,7 @@ from opscore.runtime.service import Service
 
 NAME = "executor"
 APPLICATION = "lakehouse-executor"
+GARBAGE_AFTER = 20_000  # objects more: a full batch of runs under way holds as many
 CHANNELS = ("lakehouse_executor",)
 
 PHASES = Registry(
@@ -73,7 +75,15 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
             drain_s=settings.executor_drain_s,
             claim_after_s=settings.executor_claim_after_s,
         )
+        _spare_the_collector()
         await executor.run()
+
+
+def _spare_the_collector() -> None:
+    """What was loaded so far stays: garbage is looked for among the runs, and seldom while their number is normal."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER, 20, 20)
 
 
 async def register(control: ControlPlane, service: Service, settings: ExecutorSettings) -> UUID:

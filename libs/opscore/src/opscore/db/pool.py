@@ -57,6 +57,7 @@ async def open_database(
             max_size=max_size,
             timeout=CONNECT_TIMEOUT_S,
             init=set_codecs,
+            reset=_leave_as_it_is,
             statement_cache_size=0 if _is_transaction_pooled(dsn) else 100,
             server_settings={"application_name": application, "timezone": "UTC"},
         )
@@ -70,6 +71,10 @@ async def set_codecs(connection: asyncpg.Connection) -> None:
     """Carry json and jsonb as Python values."""
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(kind, schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text")
+
+
+async def _leave_as_it_is(_connection: asyncpg.Connection) -> None:
+    """Every call is one statement and leaves nothing in its session: undoing it would be a second trip per call."""
 
 
 def _encode(value: Any) -> str:
