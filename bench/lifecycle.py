@@ -18,7 +18,7 @@ async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
     """Runs a second: N runs wait, the services start, the clock runs from the first lease to the last end."""
     async with services(postgres) as house:
         await house.enqueue(runs)
-        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="1000")
+        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="2000")
         await house.executor_is_known()
         house.start(["-m", "lakehouse_dispatcher"])
         await _all_ended(house, runs)
@@ -52,6 +52,9 @@ async def latencies(postgres: ThrowawayPostgres, count: int, rate: float) -> lis
         house.start(["-m", "lakehouse_dispatcher"])
         await house.enqueue(20)
         await _all_ended(house, 20)
+        await asyncio.sleep(
+            2
+        )  # both doorbells are connected and proven by then: a service's first second is not its life
         asked: dict[str, float] = {}
         begin = time.perf_counter()
         for number in range(count):

@@ -1364,7 +1364,10 @@ begin
     end loop;
   end if;
   perform pg_catalog.pg_notify('lakehouse_feed', '');
-  perform pg_catalog.pg_notify('lakehouse_work', '');  -- slots and caps have room again
+  -- A freed slot is its executor's own to fill (ops.claim_work); the dispatcher is needed for caps with room and for retries.
+  if 'queued' = any (v_states) or exists (select 1 from ops.open_runs as q where q.held) then
+    perform pg_catalog.pg_notify('lakehouse_work', '');
+  end if;
 
   return query
   select (o ->> 'run_id')::uuid, e.state is not null, e.state::text
@@ -2110,18 +2113,24 @@ as $$ delete from ops.leaders as l where l.role = p_role and l.holder = p_holder
 comment on function ops.release_leadership is 'Hands a role on at once when its holder stops. Callers: dispatcher.';
 
 create function ops.next_due_in_ms() returns integer
-language sql volatile security definer
+language plpgsql security definer
 set search_path = ''
-set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
-set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
-set jit = off  -- compiling costs more than these statements ever take
+set enable_bitmapscan = off
+set enable_seqscan = off
+set jit = off
 as $$
-  select least(
-    (select extract(epoch from min(q.due_at) - n.at) * 1000 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at > n.at),
-    (select extract(epoch from min(r.lease_expires_at) - n.at) * 1000
-       from ops.open_runs as q join ops.runs as r on r.id = q.run_id where q.executor_id is not null),
-    3600000)::integer
-    from (select ops.now() as at) as n
+declare
+  v_now timestamptz := ops.now();
+  v_due timestamptz;
+  v_lease timestamptz;
+begin
+  -- what is due already waits for a slot, and whoever frees one fills it: no need to wake for what falls due behind it
+  if not exists (select 1 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at <= v_now) then
+    select min(q.due_at) into v_due from ops.open_runs as q where q.executor_id is null and not q.held;
+  end if;
+  select min(r.lease_expires_at) into v_lease from ops.open_runs as q join ops.runs as r on r.id = q.run_id where q.executor_id is not null;
+  return least(extract(epoch from v_due - v_now) * 1000, extract(epoch from v_lease - v_now) * 1000, 3600000)::integer;
+end
 $$;
 comment on function ops.next_due_in_ms is 'Milliseconds until the next run falls due or the next lease ends; at most an hour. Callers: dispatcher.';
 

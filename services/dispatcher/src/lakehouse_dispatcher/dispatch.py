@@ -35,8 +35,8 @@ class Dispatcher:
             return NOTHING
         swept_full = await self._sweep_when_due()
         leased = await self._lease()
-        if leased or swept_full:
-            return Found(again=True)  # until a pass finds nothing more
+        if leased >= self.batch or swept_full:
+            return Found(again=True)  # a full batch: there may be more; else the queue or the slots are used up
         return Found(due_in=await self._due_in())
 
     async def _sweep_when_due(self) -> bool:
