@@ -193,9 +193,11 @@ create table ops.executors (
   draining boolean not null default false,
   registered_at timestamptz not null default ops.now(),
   last_seen_at timestamptz not null default ops.now(),
-  lost_at timestamptz
+  lost_at timestamptz,
+  pulling_until timestamptz
 ) with (fillfactor = 50);
-comment on table ops.executors is 'Processes that lease runs. One that was not seen for executor_ttl_ms, or let a lease run out (lost_at), gets no work until it beats.';
+comment on table ops.executors is 'Processes that lease runs. One that was not seen for executor_ttl_ms, or let a lease run out (lost_at), gets no work until it beats. '
+  'One with a backlog pulls for itself (pulling_until) and is left alone by the dispatcher meanwhile.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Runs
@@ -1013,7 +1015,8 @@ begin
     with free as materialized (
       select e.id, e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id) as slots
         from ops.executors as e
-       where (p_only is null or e.id = p_only) and not e.draining and e.capabilities @> v_needs
+       where (p_only is null or e.id = p_only) and (p_only is not null or e.pulling_until is null or e.pulling_until < v_now)
+         and not e.draining and e.capabilities @> v_needs
          and e.lost_at is null and e.last_seen_at > v_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0)
     ),
     slots as materialized (
@@ -1138,9 +1141,14 @@ set search_path = ''
 as $$
 declare
   v_lease_ms integer := (select s.lease_ms from ops.settings as s);
+  v_now timestamptz := ops.now();
   v_leased uuid[];
 begin
   select array_agg(l.run_id) into v_leased from ops.lease_due(p_limit, p_executor, true) as l;
+  if cardinality(v_leased) = p_limit then
+    update ops.executors as e set pulling_until = v_now + interval '1 second'
+     where e.id = p_executor and (e.pulling_until is null or e.pulling_until < v_now + interval '500 milliseconds');
+  end if;
   return query
   select r.id, r.attempt, r.lease_token, v_lease_ms, r.environment_id, r.pipeline, r.bundle, r.params, r.phases::text[], r.checkpoint,
          r.failures::integer, r.max_attempts::integer, r.created_at
