@@ -81,7 +81,6 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
 
 def _spare_the_collector() -> None:
     """What was loaded so far stays: garbage is looked for among the runs, and seldom while their number is normal."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER, 20, 20)
 

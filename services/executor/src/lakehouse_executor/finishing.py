@@ -20,7 +20,7 @@ from opscore.runtime.held import HeldLease
 from opscore.runtime.retry import Backoff, persist
 from opscore.runtime.service import Service
 
-BATCH = 500
+BATCH = 1000  # a full batch and what was left of the one before it
 FINISH_BACKOFF = Backoff(first=0.05, longest=1.0)
 
 

@@ -79,7 +79,7 @@ class Attempt:
 
     def _last_events(self, remaining: tuple[Phase, ...], context: PhaseContext) -> tuple[tuple[str, Any], ...]:
         """The last phase ends together with its run, in the same trip."""
-        last = (phase_success(remaining[-1], context.results[remaining[-1].value]),) if remaining else ()
+        last = (phase_success(remaining[-1], context.results[remaining[-1]]),) if remaining else ()
         return (*self.held.take_events(), *last)
 
     async def _perform(self, phase: Phase, context: PhaseContext) -> PhaseResult:

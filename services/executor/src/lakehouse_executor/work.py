@@ -26,7 +26,7 @@ from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
 from opscore.runtime.service import Service
 
 BATCH = 500
-BREATHE_EVERY = 0.01  # seconds of light runs between two chances for other tasks; a full batch of short ones fits in
+BREATHE_EVERY = 0.02  # seconds of light runs between two chances for other tasks; a full batch of short ones fits in
 GIVE_BACK_TIMEOUT = 5.0
 
 

@@ -6,16 +6,14 @@ Called by `observer.py`; served by the runtime at `/metrics`. Labels are few and
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from opscore.observe import observation as seen
-from opscore.observe.durations import Durations, DurationsByLabel
 from opscore.observe.observation import Observation
+from opscore.observe.tallies import Count, Counts, Durations, DurationsByLabels
 
-M = TypeVar("M", Counter, Gauge)
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SLOW = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -47,10 +45,10 @@ class Metrics:
         up = self._gauge("service_state", "0 stopped, 1 running, 2 draining, 3 hurrying", "service", "version")
         state = up.labels(service, version)
         crashes = self._counter("crashes", "Ends by an error that nothing expects")
-        outages = _each(self._counter("database_unavailable", "Infrastructure calls to be made again", "doing"))
+        outages = self._counters("database_unavailable", "Infrastructure calls to be made again", "doing").labels
         outage = self._histogram("database_outage_seconds", "From the first failed call to the next good one", SLOW)
         proven = self._gauge("listener_proven", "1 while the doorbell's round trip comes back in time")
-        leads = _each(self._gauge("leader", "1 while this process acts in the role", "role"))
+        leads = self._gauge("leader", "1 while this process acts in the role", "role").labels
         self._take_in |= {
             seen.ServiceStarted: lambda _: state.set(1),
             seen.ServiceDraining: lambda _: state.set(2),
@@ -68,7 +66,7 @@ class Metrics:
     def _count_dispatching(self) -> None:
         leased = self._counter("runs_leased", "Runs matched to executors")
         released = self._counter("runs_released", "Held runs returned to the queue")
-        rescued = _each(self._counter("runs_rescued", "Runs whose lease ran out, by state after it", "state"))
+        rescued = self._counters("runs_rescued", "Runs whose lease ran out, by state after it", "state").labels
         partitions = self._counter("event_partitions_made", "Event partitions made ahead of need")
         self._take_in |= {
             seen.RunsLeased: lambda o: leased.inc(o.count),
@@ -79,18 +77,18 @@ class Metrics:
 
     def _count_executing(self) -> None:
         slots = self._gauge("slots", "Runs this executor carries at once")
-        taken = _each(self._counter("work_taken", "Runs handed over; claimed: this executor helped itself", "claimed"))
+        taken = self._counters("work_taken", "Runs handed over; claimed: this executor helped itself", "claimed").labels
         waited = self._histogram("run_wait_seconds", "From a run's creation to its start", SLOW)
-        started = _each(self._counter("runs_started", "Runs begun or gone on with", "pipeline"))
+        started = self._counters("runs_started", "Runs begun or gone on with", "pipeline").labels
         phases = self._histograms("phase_seconds", "Duration of phases", SLOW, "phase", "code").labels
-        ended = _each(self._counter("runs_ended", "Attempts ended, by outcome and state after it", "outcome", "state"))
+        ended = self._counters("runs_ended", "Attempts ended, by outcome and state after it", "outcome", "state").labels
         duration = self._histogram("attempt_seconds", "Duration of attempts", SLOW)
-        dropped = _each(self._counter("leases_dropped", "Attempts thrown away", "cause"))
-        refused = _each(self._counter("writes_refused", "Writes refused for a stale lease", "write"))
+        dropped = self._counters("leases_dropped", "Attempts thrown away", "cause").labels
+        refused = self._counters("writes_refused", "Writes refused for a stale lease", "write").labels
         canceled = self._counter("cancels_heard", "Runs stopped on demand")
         interrupted = self._counter("runs_interrupted", "Runs given back at a stop")
         workers = self._counter("workers_lost", "Worker processes that died at work")
-        faults = _each(self._counter("handler_faults", "Unforeseen errors in phases", "phase"))
+        faults = self._counters("handler_faults", "Unforeseen errors in phases", "phase").labels
         beats = self._histogram("beat_seconds", "Round trip of a beat", FAST)
         renewed = self._counter("leases_renewed", "Runs carried by beats")
 
@@ -123,13 +121,13 @@ class Metrics:
         }
 
     def _count_following(self) -> None:
-        followed = _each(self._counter("events_followed", "Events recorded by followers of the log", "consumer"))
-        lag = _each(self._gauge("event_lag_seconds", "Age of the newest event of the last batch", "consumer"))
+        followed = self._counters("events_followed", "Events recorded by followers of the log", "consumer").labels
+        lag = self._gauge("event_lag_seconds", "Age of the newest event of the last batch", "consumer").labels
         scores = self._histogram("run_scores", "Scores of runs", (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100))
-        opened = _each(self._counter("alerts_opened", "Alerts opened or counted again", "rule", "severity"))
-        resolved = _each(self._counter("alerts_resolved", "Alerts whose cause is gone", "rule"))
-        sent = _each(self._counter("notifications_sent", "Notifications delivered", "channel"))
-        failed = _each(self._counter("notifications_failed", "Sends that failed", "channel", "final"))
+        opened = self._counters("alerts_opened", "Alerts opened or counted again", "rule", "severity").labels
+        resolved = self._counters("alerts_resolved", "Alerts whose cause is gone", "rule").labels
+        sent = self._counters("notifications_sent", "Notifications delivered", "channel").labels
+        failed = self._counters("notifications_failed", "Sends that failed", "channel", "final").labels
 
         def follow(o: seen.EventsFollowed) -> None:
             followed(o.consumer).inc(o.count)
@@ -144,21 +142,21 @@ class Metrics:
             seen.NotificationFailed: lambda o: failed(o.channel, str(o.final).lower()).inc(),
         }
 
-    def _counter(self, name: str, about: str, *labels: str) -> Counter:
-        return Counter(f"lakehouse_{name}", about, labels, registry=self.registry)
-
     def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
         return Gauge(f"lakehouse_{name}", about, labels, registry=self.registry)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Durations:
-        return self._histograms(name, about, buckets).labels()
+    def _counter(self, name: str, about: str) -> Count:
+        return self._counters(name, about).labels()
 
-    def _histograms(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> DurationsByLabel:
-        made = DurationsByLabel(f"lakehouse_{name}", about, labels, buckets)
+    def _counters(self, name: str, about: str, *labels: str) -> Counts:
+        made = Counts(f"lakehouse_{name}", about, labels)
         self.registry.register(made)
         return made
 
+    def _histogram(self, name: str, about: str, bounds: tuple[float, ...]) -> Durations:
+        return self._histograms(name, about, bounds).labels()
 
-def _each(metric: M) -> Callable[..., M]:
-    """The metric's child per label values, looked up once: `labels` takes a lock and several microseconds."""
-    return cache(metric.labels)
+    def _histograms(self, name: str, about: str, bounds: tuple[float, ...], *labels: str) -> DurationsByLabels:
+        made = DurationsByLabels(f"lakehouse_{name}", about, labels, bounds)
+        self.registry.register(made)
+        return made
