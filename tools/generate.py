@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from settings_page import settings_page
+
 from opscore.specs.schema import pipeline_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +27,7 @@ def as_json(content: dict[str, Any]) -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "contracts/pipeline.schema.json": lambda: as_json(pipeline_schema()),
+    "docs/reference/settings.md": settings_page,
 }
 
 

@@ -68,7 +68,7 @@ insert into ops.clock default values;
 comment on table ops.clock is 'How far ops.now() is from the server''s clock. Only tests and the demo''s history move it; no service may.';
 
 create function ops.now() returns timestamptz
-language sql volatile
+language sql volatile security definer
 set search_path = ''
 as $$ select pg_catalog.clock_timestamp() + c.shift from ops.clock as c $$;
 comment on function ops.now is 'The one clock of the control plane. Callers: every function here.';
@@ -552,9 +552,9 @@ create table ops.alert_rules (
   unique (environment_id, name)
 );
 comment on table ops.alert_rules is
-  'Which events become alerts. condition: {"pipeline": glob, "code": [..], "min_score": n}; summary: text with {pipeline}, {code}, {message}, {run_id}.';
-insert into ops.alert_rules (environment_id, name, event_types, severity, summary)
-values ('00000000-0000-4000-8000-000000000003', 'run_failed', '{RUN_FAILED}', 'error', '{pipeline} failed: {message}');
+  'Which events become alerts. condition: {"pipeline": glob, "except": [globs], "code": [..], "min_score": n}; summary: text with {pipeline}, {code}, {message}, {run_id}.';
+insert into ops.alert_rules (environment_id, name, event_types, condition, severity, summary)
+values ('00000000-0000-4000-8000-000000000003', 'run_failed', '{RUN_FAILED}', '{"except": "query"}', 'error', '{pipeline} failed: {message}');
 
 create table ops.routing_matrix (
   id uuid primary key default gen_random_uuid(),
@@ -730,7 +730,7 @@ begin
       select o.value ->> 'pipeline' as pipeline, octet_length((o.value -> 'params')::text) as bytes
         from jsonb_array_elements(p_runs) as o (value) where octet_length((o.value -> 'params')::text) > 1000000 limit 1
     loop
-      perform ops.refuse('INVALID_INPUT', 413, format('parameters of pipeline %s have %s bytes; 1000000 are allowed', v_bad.pipeline, v_bad.bytes),
+      perform ops.refuse('INVALID_INPUT', 400, format('parameters of pipeline %s have %s bytes; 1000000 are allowed', v_bad.pipeline, v_bad.bytes),
                          'Put large inputs into a table or a file and pass its name.');
     end loop;
   end if;

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 import anyio
 import httpx
@@ -46,6 +45,8 @@ SPEC = {
     "destinations": [{"namespace": "gold"}],
     "transforms": [{"kind": "sql", "table": "gold.a", "file": "a.sql", "key": ["id"]}],
 }
+
+NOBODY = "00000000-0000-4000-8000-00000000dead"  # a run that is not there
 
 
 class Visitor:
@@ -230,8 +231,8 @@ async def test_every_answer_carries_the_security_headers(postgres: ThrowawayPost
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nothing", 404, "NOT_FOUND"),
-        ("GET", f"/v1/runs/{uuid4()}", 404, "NOT_FOUND"),
-        ("GET", f"/v1/runs/{uuid4()}/events", 404, "NOT_FOUND"),
+        ("GET", f"/v1/runs/{NOBODY}", 404, "NOT_FOUND"),
+        ("GET", f"/v1/runs/{NOBODY}/events", 404, "NOT_FOUND"),
         ("GET", "/v1/runs/no-uuid", 400, "INVALID_INPUT"),
         ("GET", "/v1/runs?limit=0", 400, "INVALID_INPUT"),
         ("GET", "/v1/runs?state=lost", 400, "INVALID_INPUT"),
@@ -346,7 +347,7 @@ async def test_tables_pipelines_executors_and_health_are_listed(postgres: Throwa
 
 async def test_the_page_asks_no_other_host(postgres: ThrowawayPostgres, control_dsn: str) -> None:
     async with visiting(postgres, control_dsn) as visitor:
-        page = (await visitor.client.get(f"/runs/{uuid4()}")).text
+        page = (await visitor.client.get(f"/runs/{NOBODY}")).text
         files = ("room.js", "runs.js", "panel.js", "tables.js", "words.js", "dom.js", "room.css")
         answers = [await visitor.client.get(f"/static/{name}") for name in files]
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from opscore.domain.event import EventType, RunEvent
 from opscore.domain.notification import ALERT_OPENED, filled, shortened
 
-CONDITIONS = frozenset({"pipeline", "code", "min_score"})
+CONDITIONS = frozenset({"pipeline", "except", "code", "min_score"})
 ONLY_SCORES: frozenset[str] = frozenset({EventType.RUN_SCORED})
 
 
@@ -80,6 +80,8 @@ class Alert:
 class AlertRule:
     """Events that become alerts. codes None: any. min_score: RUN_SCORED only when below it, None: whatever the score.
 
+    pipeline, excepted: globs that the pipeline's name must match and must not match.
+
     readable False: its condition says something unknown, so it matches nothing.
     """
 
@@ -89,6 +91,7 @@ class AlertRule:
     severity: str
     summary: str
     pipeline: str = "*"
+    excepted: frozenset[str] = frozenset()
     codes: frozenset[str] | None = None
     min_score: Decimal | None = None
     readable: bool = True
@@ -150,7 +153,9 @@ class AlertRule:
 
     def _covers(self, occasion: Occasion) -> bool:
         same_scope = self.environment_id == occasion.environment_id
-        return self.readable and same_scope and fnmatchcase(occasion.pipeline, self.pipeline)
+        meant = fnmatchcase(occasion.pipeline, self.pipeline)
+        excepted = any(fnmatchcase(occasion.pipeline, glob) for glob in self.excepted)
+        return self.readable and same_scope and meant and not excepted
 
     def _is_bad(self, occasion: Occasion) -> bool:
         if self.codes is not None and occasion.fact("code") not in self.codes:
@@ -177,13 +182,16 @@ def _condition(condition: Any) -> dict[str, Any]:
     if not isinstance(condition, Mapping) or not set(condition) <= CONDITIONS:
         return {"readable": False}
     pipeline, codes = condition.get("pipeline", "*"), words(condition.get("code"))
-    min_score = _decimal(condition.get("min_score"))
+    min_score, excepted = _decimal(condition.get("min_score")), words(condition.get("except", []))
     understood = (
         isinstance(pipeline, str)
+        and excepted is not None
         and (codes is not None) == ("code" in condition)
         and (min_score is not None) == ("min_score" in condition)
     )
-    return {"pipeline": pipeline, "codes": codes, "min_score": min_score} if understood else {"readable": False}
+    if not understood:
+        return {"readable": False}
+    return {"pipeline": pipeline, "excepted": excepted, "codes": codes, "min_score": min_score}
 
 
 def _decimal(value: Any) -> Decimal | None:

@@ -176,7 +176,7 @@ class NotFound(Permanent):
     """There is no {kind} {name}."""
 
     code = "NOT_FOUND"
-    default_hint = "List what there is with `lakehouse {noun} list`."
+    default_hint = "`lakehouse --help` names the lists that show what there is."
 
 
 class Conflict(Permanent):

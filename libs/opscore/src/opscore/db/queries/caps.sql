@@ -4,10 +4,11 @@ with in_use as (
         c.id,
         count(r.id) as used
     from ops.caps as c
+    left join ops.open_runs as q on q.executor_id is not null
     left join ops.runs as r
         on
-            c.environment_id = r.environment_id
-            and r.lease_expires_at is not null
+            q.run_id = r.id
+            and c.environment_id = r.environment_id
             and (c.scope = 'environment' or c.pipeline = r.pipeline)
     where c.kind = 'concurrency'
     group by c.id
@@ -17,7 +18,7 @@ with in_use as (
         coalesce(sum(u.amount), 0) as used
     from ops.caps as c
     left join ops.cap_usage as u
-        on c.id = u.cap_id and u.at > clock_timestamp() - make_interval(secs => c.window_seconds)
+        on c.id = u.cap_id and u.at > ops.now() - make_interval(secs => c.window_seconds)
     where c.kind = 'runs'
     group by c.id
 )
@@ -28,8 +29,9 @@ select
         'window_seconds', c.window_seconds, 'enabled', c.enabled, 'used', n.used,
         'held', (
             select count(*)
-            from ops.runs as r
-            where r.state = 'held' and r.environment_id = c.environment_id and r.wait_reason ->> 'cap' = c.name
+            from ops.open_runs as h
+            inner join ops.runs as r on h.run_id = r.id
+            where h.held and r.environment_id = c.environment_id and r.wait_reason ->> 'cap' = c.name
         )
     ) as item
 from ops.caps as c

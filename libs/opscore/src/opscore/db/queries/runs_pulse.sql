@@ -9,8 +9,9 @@ with watched as (
     )
     union
     select r.id
-    from ops.runs as r
-    where r.lease_expires_at is not null and r.environment_id = $1
+    from ops.open_runs as q
+    inner join ops.runs as r on q.run_id = r.id
+    where q.executor_id is not null and r.environment_id = $1
     union
     select k.id
     from unnest($3::uuid[]) as k (id)

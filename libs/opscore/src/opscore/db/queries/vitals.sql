@@ -9,7 +9,7 @@ select
             select count(*)
             from ops.executors as e
             cross join ops.settings as s
-            where e.last_seen_at > clock_timestamp() - make_interval(secs => s.executor_ttl_ms / 1000.0)
+            where e.last_seen_at > ops.now() - make_interval(secs => s.executor_ttl_ms / 1000.0)
         ),
         'open_runs', (
             select coalesce(jsonb_object_agg(o.state, o.runs), '{}')
@@ -17,8 +17,8 @@ select
                 select
                     r.state,
                     count(*) as runs
-                from ops.runs as r
-                where r.state in ('queued', 'held', 'claimed', 'running')
+                from ops.open_runs as q
+                inner join ops.runs as r on q.run_id = r.id
                 group by r.state
             ) as o
         ),
