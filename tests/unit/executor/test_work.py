@@ -231,6 +231,30 @@ async def test_light_runs_are_ended_in_few_trips() -> None:
     await close(shop)
 
 
+async def test_few_free_slots_wait_for_those_that_light_runs_are_about_to_free() -> None:
+    shop = Shop(slots=4, light=frozenset({Phase.QUERY}))
+    await shop.open()
+    finish, answered = shop.control.finish, anyio.Event()
+
+    async def slow(outcomes: list[Outcome]) -> list[Accepted]:
+        await answered.wait()
+        return await finish(outcomes)
+
+    shop.control.finish = slow  # type: ignore[method-assign,assignment]
+    first = [add_run(shop.control) for _ in range(3)]
+    await shop.dispatch()
+    taken = shop.control.calls.count("take_work")
+
+    late = await shop.add()
+    waited = shop.control.calls.count("take_work") == taken
+    answered.set()
+    await settle()
+
+    assert waited
+    assert {run.state for run in (*first, late)} == {RunState.SUCCEEDED}
+    await close(shop)
+
+
 # --- failing -------------------------------------------------------------------------------------------------------
 
 

@@ -17,9 +17,9 @@ from opscore.ports.lake import Lake
 PhaseResult = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one per run, and freezing doubles what so many fields cost
 class PhaseContext:
-    """One run's surroundings.
+    """One run's surroundings. Nobody assigns to it.
 
     spec: the pinned bundle's pipeline spec. files: the bundle's files by path. results: checkpoints of earlier phases,
     by phase name. lake_options: picklable, from which a worker process rebuilds its own lake. workers: how many worker

@@ -133,15 +133,14 @@ class Executor:
     # --- carrying ---------------------------------------------------------------------------------------------------
 
     async def _carry(self, attempt: Attempt, started_at: float) -> None:
-        outcome = await attempt.carry()
-        self._end(attempt, outcome, started_at)
+        self._end(attempt, await attempt.carry(), started_at)
 
     async def _carry_all(self, attempts: Sequence[Attempt], started_at: float) -> None:
         await anyio.lowlevel.checkpoint()  # the loop asks for its next batch first: the database works meanwhile
         clock = self._service.clock
         breathed_at = clock.monotonic()
         for attempt in attempts:
-            await self._carry(attempt, started_at)
+            self._end(attempt, await attempt.carry(), started_at)
             if clock.monotonic() >= breathed_at + BREATHE_EVERY:
                 await anyio.lowlevel.checkpoint()
                 breathed_at = clock.monotonic()

@@ -2,6 +2,7 @@
 
 Code that sees something builds one of these and hands it to an `Observer`; what line and which number come of it is
 decided in `log.py` and `metrics.py`, and a test proves that each kind has both. Durations are in seconds.
+Nobody changes one. Those that every run makes (RunStarted, PhaseEnded, RunEnded) are not frozen: that triples a price.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class WorkTaken:
     claimed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunStarted:
     """An executor works on a run. waited: since the run was created, None when unknown."""
 
@@ -154,7 +155,7 @@ class RunStarted:
     waited: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PhaseEnded:
     """A phase's handler returned (code None) or raised."""
 
@@ -165,7 +166,7 @@ class PhaseEnded:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunEnded:
     """An attempt ended and the control plane took note. state: where the run is now."""
 
