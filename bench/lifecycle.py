@@ -37,7 +37,7 @@ async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
 async def _all_ended(house: Services, runs: int) -> None:
     """The end of the last run, seen without asking so often that the asking counts."""
     deadline = time.monotonic() + 300
-    while await house.db.fetchval("select exists (select from ops.runs where finished_at is null)"):
+    while await house.db.fetchval("select exists (select from ops.open_runs)"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{runs} runs did not end within 300 s")
         await asyncio.sleep(0.2)
@@ -91,11 +91,11 @@ async def _peer(postgres: ThrowawayPostgres, module: str, *args: str) -> str:
 
 async def measure(postgres: ThrowawayPostgres, *, full: bool = False) -> list[Result]:
     """Ours and the peer in turn, three times each."""
-    runs = 50_000 if full else 20_000
+    runs = 200_000 if full else 40_000
     ours, theirs, our_ms, their_ms = [], [], [], []
     for _ in range(3):
         ours.append(await drain(postgres, runs))
-        theirs.append(await peer_drain(postgres, runs // 2))
+        theirs.append(await peer_drain(postgres, runs))
         our_ms.append(await latencies(postgres, 500, 50))
         their_ms.append(await peer_latencies(postgres, 500, 50))
     rate, peer_rate = median(ours), median(theirs)
