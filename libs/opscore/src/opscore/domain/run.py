@@ -28,7 +28,7 @@ ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 LEASED = frozenset({RunState.CLAIMED, RunState.RUNNING})
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.CLAIMED, RunState.HELD, RunState.CANCELED}),
+    RunState.QUEUED: frozenset({RunState.CLAIMED, RunState.RUNNING, RunState.HELD, RunState.CANCELED}),
     RunState.HELD: frozenset({RunState.QUEUED, RunState.CANCELED}),
     RunState.CLAIMED: frozenset({RunState.RUNNING, RunState.QUEUED, RunState.CANCELED, RunState.FAILED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED, RunState.QUEUED}),
