@@ -1,4 +1,4 @@
-"""A run, its states and what may follow what. The SQL functions keep the same rules; a contract test compares them."""
+"""A run, its states and what may follow what. docs/run_lifecycle.md draws the same; a contract test compares them."""
 
 from __future__ import annotations
 
