@@ -1143,6 +1143,7 @@ declare
   v_lease_ms integer := (select s.lease_ms from ops.settings as s);
   v_now timestamptz := ops.now();
   v_leased uuid[];
+  v_started integer;
 begin
   select array_agg(l.run_id) into v_leased from ops.lease_due(p_limit, p_executor, true) as l;
   if cardinality(v_leased) = p_limit then
@@ -1154,8 +1155,9 @@ begin
          r.failures::integer, r.max_attempts::integer, r.created_at
     from ops.runs as r
    where r.id = any (v_leased) and r.state = 'running';
+  get diagnostics v_started = row_count;
   -- what the dispatcher had leased to this executor, and runs under a cap, which are leased one by one
-  return query select * from ops.take_work(p_executor, p_limit);
+  return query select * from ops.take_work(p_executor, p_limit - v_started);
 end
 $$;
 comment on function ops.claim_work is

@@ -263,5 +263,17 @@ async def test_leadership_passes_on_when_its_lease_ends(plane: Plane) -> None:
     assert await lead(first) is None
 
 
+async def test_claiming_never_hands_out_more_than_was_asked_for(plane: Plane) -> None:
+    executor = await plane.executor(slots=10)
+    for _ in range(6):
+        await plane.enqueue()
+    await plane.db.fetch("select * from ops.lease_runs(3)")
+
+    taken = await plane.claim(executor, 2)
+    rest = await plane.claim(executor, 10)
+
+    assert (len(taken), len(rest)) == (2, 4)
+
+
 def _without_event_count(row: Record) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "event_seq"}
