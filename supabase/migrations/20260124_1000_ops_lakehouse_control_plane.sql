@@ -33,6 +33,9 @@ comment on schema iceberg is 'The Iceberg catalog, in the layout of the JDBC cat
 
 revoke all on schema ops, api, iceberg from public;
 
+-- Every function pins its search path to pg_catalog, pg_temp: an empty one would still look for types in the caller's own
+-- pg_temp first, and a domain planted there would run the caller's code with the owner's rights.
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Types
 -- ---------------------------------------------------------------------------------------------------------------
@@ -69,13 +72,13 @@ comment on table ops.clock is 'How far ops.now() is from the server''s clock. On
 
 create function ops.now() returns timestamptz
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$ select pg_catalog.clock_timestamp() + c.shift from ops.clock as c $$;
 comment on function ops.now is 'The one clock of the control plane. Callers: every function here.';
 
 create function ops.refuse(p_code text, p_http integer, p_message text, p_hint text) returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'PT' || p_http::text, message = p_message, detail = p_code, hint = p_hint;
@@ -129,7 +132,7 @@ values ('00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-0000000
 
 create function ops.my_environments() returns setof uuid
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select e.id
     from ops.environments as e
@@ -251,6 +254,7 @@ create table ops.runs (
   constraint canceled_runs_say_how check ((state = 'canceled') = (cancel is not null)),
   constraint held_runs_say_why check ((state = 'held') = (wait_reason is not null)),
   constraint only_failed_runs_are_quarantined check (not quarantined or state = 'failed'),
+  constraint due_times_are_finite check (isfinite(due_at)),
   constraint counters_do_not_go_below_zero check (attempt >= 0 and failures >= 0 and losses >= 0 and interruptions >= 0)
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create unique index runs_by_idempotency_key on ops.runs (environment_id, idempotency_key) where idempotency_key is not null;
@@ -299,7 +303,7 @@ comment on table ops.run_events is 'Facts about runs, append-only: UPDATE, DELET
 
 create function ops.ensure_event_partitions(p_ahead integer default 2) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_rows bigint := (select s.event_partition_rows from ops.settings as s);
@@ -331,7 +335,7 @@ select ops.ensure_event_partitions();
 
 create function ops.refuse_change() returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform ops.refuse('NOT_ALLOWED', 403, format('%s of %s.%s is refused: events are never changed', tg_op, tg_table_schema, tg_table_name),
@@ -643,7 +647,7 @@ comment on table ops.notifications is 'One message to one recipient on one chann
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.apply_pipeline(p_environment uuid, p_bundle jsonb) returns table (name text, bundle text, changed boolean)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_spec jsonb := p_bundle -> 'spec';
@@ -691,7 +695,7 @@ comment on function ops.apply_pipeline is
 
 create function ops.bundle(p_digest text) returns table (digest text, spec jsonb, files jsonb)
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$ select b.digest, b.spec, b.files from ops.bundles as b where b.digest = p_digest $$;
 comment on function ops.bundle is 'A bundle by its digest; no row when it is unknown. Callers: executors, CLI, control room.';
 
@@ -707,11 +711,13 @@ select '00000000-0000-4000-8000-000000000003', 'query', b.digest, b.spec ->> 'de
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.enqueue_runs(p_runs jsonb) returns table (ordinal integer, run_id uuid, state ops.run_state, created boolean)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
   v_bad record;
+  v_ordinals integer[];
+  v_ids uuid[];
 begin
   for v_bad in
     select o.value ->> 'pipeline' as pipeline
@@ -735,7 +741,6 @@ begin
     end loop;
   end if;
 
-  return query
   with offered as materialized (
     select o.n::integer as n, gen_random_uuid() as id, (o.value ->> 'environment_id')::uuid as environment_id,
            o.value ->> 'pipeline' as pipeline, coalesce(o.value -> 'params', '{}') as params,
@@ -753,8 +758,9 @@ begin
            o.due_at, v_now, o.idempotency_key, o.parent_run_id, o.trigger, 1
       from offered as o
       join ops.pipelines as p on p.environment_id = o.environment_id and p.name = o.pipeline
+     order by o.n
         on conflict (environment_id, idempotency_key) where idempotency_key is not null do nothing
-    returning r.id, r.pipeline, r.trigger, r.state, r.requires, r.priority, r.due_at
+    returning r.id, r.pipeline, r.trigger, r.requires, r.priority, r.due_at
   ),
   opened as (
     insert into ops.open_runs (run_id, requires, priority, due_at) select a.id, a.requires, a.priority, a.due_at from added as a
@@ -763,11 +769,16 @@ begin
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
     select a.id, 1, 0, 'RUN_CREATED', v_now, jsonb_build_object('pipeline', a.pipeline, 'trigger', a.trigger) from added as a
   )
-  select o.n, coalesce(a.id, r.id), coalesce(a.state, r.state), a.id is not null
-    from offered as o
-    left join added as a on a.id = o.id
+  select coalesce(array_agg(o.n), '{}'), coalesce(array_agg(a.id), '{}') into v_ordinals, v_ids
+    from added as a join offered as o on o.id = a.id;
+
+  -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
+  return query
+  select o.n::integer, coalesce(a.id, r.id), coalesce(case when a.id is not null then 'queued'::ops.run_state end, r.state), a.id is not null
+    from jsonb_array_elements(p_runs) with ordinality as o (value, n)
+    left join unnest(v_ordinals, v_ids) as a (n, id) on a.n = o.n
     left join ops.runs as r
-           on a.id is null and r.environment_id = o.environment_id and r.idempotency_key = o.idempotency_key
+           on a.id is null and r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
    order by o.n;
 
   -- A key that was used before must have been used for the same request.
@@ -800,7 +811,7 @@ create function ops.enqueue_run(
   p_due_at timestamptz default null, p_parent uuid default null, p_trigger text default 'manual'
 ) returns table (run_id uuid, state ops.run_state, created boolean)
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select e.run_id, e.state, e.created
     from ops.enqueue_runs(jsonb_build_array(jsonb_build_object(
@@ -814,7 +825,7 @@ comment on function ops.enqueue_run is 'Adds one run; see ops.enqueue_runs. Call
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.cap_block(p_environment uuid, p_pipeline text, p_now timestamptz) returns jsonb
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_cap ops.caps;
@@ -847,9 +858,30 @@ end
 $$;
 comment on function ops.cap_block is 'Why a run of this pipeline may not start now, or null when it may. Callers: ops.lease_due, ops.release_runs, ops.cap_allow.';
 
+create function ops.cap_room(p_environment uuid, p_pipeline text, p_now timestamptz) returns bigint
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select min(c.ceiling - w.waiting - case c.kind
+           when 'concurrency' then (
+             select count(*) from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+              where q.executor_id is not null and r.environment_id = p_environment and (c.scope = 'environment' or r.pipeline = c.pipeline))
+           else (
+             select coalesce(sum(u.amount), 0) from ops.cap_usage as u
+              where u.cap_id = c.id and u.at > p_now - make_interval(secs => c.window_seconds)) end)
+    from ops.caps as c
+    cross join lateral (
+      select count(*) as waiting from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+       where q.executor_id is null and not q.held and r.environment_id = p_environment and (c.scope = 'environment' or r.pipeline = c.pipeline)
+    ) as w
+   where c.enabled and c.environment_id = p_environment and (c.scope = 'environment' or c.pipeline = p_pipeline)
+$$;
+comment on function ops.cap_room is
+  'How many more runs of a pipeline its caps let into the queue now, those that wait there already taken off; null without a cap. Callers: ops.release_runs.';
+
 create function ops.cap_allow(p_environment uuid, p_pipeline text) returns jsonb
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object('allowed', b.reason is null, 'reason', b.reason)
     from (select ops.cap_block(p_environment, p_pipeline, pg_catalog.clock_timestamp() + c.shift) as reason from ops.clock as c) as b
@@ -858,7 +890,7 @@ comment on function ops.cap_allow is 'Dry run of the caps for one more run of a 
 
 create function ops.charge_caps(p_run uuid, p_environment uuid, p_pipeline text, p_attempt integer, p_now timestamptz) returns void
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into ops.cap_usage (cap_id, run_id, attempt, at)
   select c.id, p_run, p_attempt, p_now from ops.caps as c
@@ -868,36 +900,56 @@ comment on function ops.charge_caps is 'Counts one lease against windowed caps. 
 
 create function ops.release_runs(p_limit integer default 100) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
-  v_run record;
+  v_group record;
+  v_room bigint;
   v_reason jsonb;
+  v_got integer;
   v_released integer := 0;
 begin
   if not exists (select 1 from ops.open_runs as q where q.held) then
     return 0;
   end if;
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.caps', 0));
-  for v_run in
-    select r.id, r.environment_id, r.pipeline, r.wait_reason
-      from ops.open_runs as q
-      join ops.runs as r on r.id = q.run_id
-     where q.held order by q.priority desc, q.due_at limit p_limit for update of q skip locked
+  -- by pipeline, so that one full cap never hides a run that another has room for
+  for v_group in
+    select r.environment_id, r.pipeline
+      from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+     where q.held group by r.environment_id, r.pipeline order by max(q.priority) desc, min(q.due_at)
   loop
-    v_reason := ops.cap_block(v_run.environment_id, v_run.pipeline, v_now);
-    if v_reason is null then
-      update ops.open_runs as q set held = false where q.run_id = v_run.id;
-      update ops.runs as r set state = 'queued', wait_reason = null, event_seq = r.event_seq + 1 where r.id = v_run.id;
+    v_room := least(coalesce(ops.cap_room(v_group.environment_id, v_group.pipeline, v_now), p_limit), p_limit - v_released);
+    if v_room > 0 then
+      with picked as materialized (
+        select q.run_id
+          from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+         where q.held and r.environment_id = v_group.environment_id and r.pipeline = v_group.pipeline
+         order by q.priority desc, q.due_at limit v_room for update of q skip locked
+      ),
+      opened as (
+        update ops.open_runs as q set held = false where q.run_id = any (array(select p.run_id from picked as p))
+      ),
+      released as (
+        update ops.runs as r set state = 'queued', wait_reason = null, event_seq = r.event_seq + 1
+         where r.id = any (array(select p.run_id from picked as p))
+        returning r.id, r.event_seq, r.attempt
+      )
       insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-      select r.id, r.event_seq, r.attempt, 'RUN_RELEASED', v_now, '{}' from ops.runs as r where r.id = v_run.id;
-      v_released := v_released + 1;
-    elsif v_reason <> v_run.wait_reason then
-      update ops.runs as r set wait_reason = v_reason where r.id = v_run.id;
+      select r.id, r.event_seq, r.attempt, 'RUN_RELEASED', v_now, '{}' from released as r;
+      get diagnostics v_got = row_count;
+      v_released := v_released + v_got;
     end if;
+    v_reason := ops.cap_block(v_group.environment_id, v_group.pipeline, v_now);
+    update ops.runs as r set wait_reason = v_reason
+     where v_reason is not null and r.wait_reason <> v_reason
+       and r.id = any (array(
+         select q.run_id from ops.open_runs as q join ops.runs as h on h.id = q.run_id
+          where q.held and h.environment_id = v_group.environment_id and h.pipeline = v_group.pipeline
+          order by q.priority desc, q.due_at limit p_limit for update of q skip locked));
   end loop;
   return v_released;
 end
@@ -906,7 +958,7 @@ comment on function ops.release_runs is 'Returns held runs to the queue when the
 
 create function ops.next_phase(p_phases ops.phase[], p_checkpoint jsonb) returns ops.phase
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(
     (select p.phase from unnest(p_phases) with ordinality as p (phase, n) where not p_checkpoint ? p.phase::text order by p.n limit 1),
@@ -919,7 +971,7 @@ comment on function ops.next_phase is 'The first phase without a checkpoint, the
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.lease_capped(p_limit integer, p_only uuid, p_now timestamptz) returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
@@ -939,6 +991,9 @@ begin
      where q.executor_id is null and not q.held and q.due_at <= p_now
        and exists (select 1 from ops.caps as c where c.enabled and c.environment_id = r.environment_id
                       and (c.scope = 'environment' or c.pipeline = r.pipeline))
+       and exists (select 1 from ops.executors as e  -- a run that nobody can take must not stand before those that somebody can
+                    where (p_only is null or e.id = p_only) and not e.draining and e.lost_at is null and e.capabilities @> q.requires
+                      and e.last_seen_at > p_now - make_interval(secs => v_settings.executor_ttl_ms / 1000.0))
      order by q.priority desc, q.due_at, q.run_id limit p_limit for update of q skip locked
   loop
     v_reason := ops.cap_block(v_run.environment_id, v_run.pipeline, p_now);
@@ -975,7 +1030,7 @@ comment on function ops.lease_capped is 'Leases runs that a cap applies to, one 
 
 create function ops.lease_due(p_limit integer, p_only uuid, p_start boolean default false) returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
@@ -1076,7 +1131,7 @@ comment on function ops.lease_due is
 
 create function ops.lease_runs(p_limit integer default 100) returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query select l.run_id, l.executor_id from ops.lease_due(p_limit, null) as l;
@@ -1094,7 +1149,7 @@ returns table (
   phases text[], checkpoint jsonb, failures integer, max_attempts integer, created_at timestamptz
 )
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
@@ -1137,7 +1192,7 @@ returns table (
   phases text[], checkpoint jsonb, failures integer, max_attempts integer, created_at timestamptz
 )
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_lease_ms integer := (select s.lease_ms from ops.settings as s);
@@ -1166,7 +1221,7 @@ comment on function ops.claim_work is
 create function ops.claim_run(p_executor uuid)
 returns table (run_id uuid, attempt integer, token uuid, lease_expires_at timestamptz)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -1180,7 +1235,7 @@ comment on function ops.claim_run is
 
 create function ops.refused_write(p_run uuid, p_write text) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update ops.runs as r set event_seq = r.event_seq + 1 where r.id = p_run;
@@ -1192,7 +1247,7 @@ comment on function ops.refused_write is 'Records that a stale leaseholder tried
 
 create function ops.start_run(p_run uuid, p_token uuid) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1217,7 +1272,7 @@ comment on function ops.start_run is 'A claimed run begins. False: the lease is 
 
 create function ops.register_executor(p_name text, p_capabilities text[], p_slots integer, p_version text) returns uuid
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into ops.executors as e (name, capabilities, slots, version)
   values (p_name, p_capabilities, p_slots, p_version)
@@ -1231,7 +1286,7 @@ comment on function ops.register_executor is 'Makes an executor known, or known 
 create function ops.beat(p_executor uuid, p_beats jsonb, p_draining boolean default false)
 returns table (run_id uuid, verdict text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
 as $$
@@ -1248,7 +1303,8 @@ begin
   end if;
   return query
   with offered as materialized (
-    select (o ->> 'run_id')::uuid as run_id, (o ->> 'token')::uuid as token, (o ->> 'phase')::ops.phase as phase,
+    select (o ->> 'run_id')::uuid as run_id, (o ->> 'token')::uuid as token,
+           case when o ->> 'phase' = any (enum_range(null::ops.phase)::text[]) then (o ->> 'phase')::ops.phase end as phase,
            nullif(o -> 'progress', 'null'::jsonb) as progress, nullif(o -> 'checkpoint', 'null'::jsonb) as checkpoint,
            coalesce(nullif(o -> 'events', 'null'::jsonb), '[]') as events
       from jsonb_array_elements(p_beats) as o
@@ -1268,7 +1324,7 @@ begin
   ),
   recorded as (
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-    select k.id, (k.event_seq - jsonb_array_length(k.events) + e.n)::integer, k.attempt, e.value ->> 'type', v_now, coalesce(e.value -> 'data', '{}')
+    select k.id, (k.event_seq - jsonb_array_length(k.events) + e.n)::integer, k.attempt, coalesce(e.value ->> 'type', 'PHASE_PROGRESS'), v_now, coalesce(e.value -> 'data', '{}')
       from kept as k cross join lateral jsonb_array_elements(k.events) with ordinality as e (value, n)
   )
   select o.run_id,
@@ -1286,7 +1342,7 @@ comment on function ops.beat is
 
 create function ops.heartbeat_run(p_run uuid, p_token uuid, p_progress jsonb default null) returns text
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select b.verdict from ops.beat(null, jsonb_build_array(jsonb_build_object('run_id', p_run, 'token', p_token, 'progress', p_progress))) as b
 $$;
@@ -1297,7 +1353,7 @@ comment on function ops.heartbeat_run is 'ops.beat for one run. Callers: outside
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.finish_runs(p_outcomes jsonb) returns table (run_id uuid, accepted boolean, state text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
 as $$
@@ -1324,9 +1380,11 @@ begin
                        when o.outcome = 'interrupted' then 'queued'
                        when o.outcome = 'failed' and o.retry_in_ms is not null and r.failures + 1 < r.max_attempts then 'queued'
                        else 'failed' end::ops.run_state as state) as n),
-           error = case when o.outcome = 'succeeded' then null
-                        else coalesce(o.error, r.error, case when o.outcome = 'failed' then '{"code": "UNEXPECTED", "message": "The executor gave no reason."}'::jsonb end)
-                   end,
+           error = case o.outcome
+                     when 'succeeded' then null
+                     when 'canceled' then r.error
+                     when 'interrupted' then r.error
+                     else coalesce(o.error, '{"code": "UNEXPECTED", "message": "The executor gave no reason."}'::jsonb) end,
            due_at = case when o.outcome = 'failed' and o.retry_in_ms is not null then v_now + make_interval(secs => o.retry_in_ms / 1000.0) else r.due_at end,
            failures = r.failures + (o.outcome = 'failed')::integer,
            interruptions = r.interruptions + (o.outcome = 'interrupted')::integer,
@@ -1350,7 +1408,7 @@ begin
   ),
   recorded as (
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-    select e.id, (e.event_seq - 1 - jsonb_array_length(e.events) + x.n)::integer, e.attempt, x.value ->> 'type', v_now, coalesce(x.value -> 'data', '{}')
+    select e.id, (e.event_seq - 1 - jsonb_array_length(e.events) + x.n)::integer, e.attempt, coalesce(x.value ->> 'type', 'PHASE_PROGRESS'), v_now, coalesce(x.value -> 'data', '{}')
       from ended as e cross join lateral jsonb_array_elements(e.events) with ordinality as x (value, n)
     union all
     select e.id, e.event_seq, e.attempt,
@@ -1391,7 +1449,7 @@ comment on function ops.finish_runs is
 
 create function ops.complete_run(p_run uuid, p_token uuid, p_manifest_sha256 text default null) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_end record;
@@ -1406,7 +1464,7 @@ comment on function ops.complete_run is 'ops.finish_runs for one run that succee
 
 create function ops.fail_run(p_run uuid, p_token uuid, p_error jsonb, p_retry_in_ms integer default null) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_end record;
@@ -1422,7 +1480,7 @@ comment on function ops.fail_run is
 
 create function ops.cancel_run(p_run uuid, p_by text, p_reason text default null) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1465,7 +1523,7 @@ comment on function ops.cancel_run is
 
 create function ops.retry_run(p_run uuid, p_by text) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1474,13 +1532,14 @@ begin
   update ops.runs as r
      set state = 'queued', finished_at = null, cancel = null, cancel_requested_at = null, error = null, quarantined = false,
          failures = 0, losses = 0, due_at = v_now, event_seq = r.event_seq + 1
-   where r.id = p_run and r.state in ('failed', 'canceled');
+   where r.id = p_run and r.state in ('failed', 'canceled') and r.rolled_back_at is null;
   if not found then
     select r.state into v_state from ops.runs as r where r.id = p_run;
     if v_state is null then
       perform ops.refuse('NOT_FOUND', 404, format('there is no run %s', p_run), '`lakehouse run list` shows what there is.');
     end if;
-    perform ops.refuse('CONFLICT', 409, format('run %s is %s; only failed and canceled runs can be retried', p_run, v_state), 'Start a new run instead.');
+    perform ops.refuse('CONFLICT', 409, format('run %s is %s; only failed and canceled runs that were not rolled back can be retried', p_run, v_state),
+                       'Start a new run instead.');
   end if;
   insert into ops.open_runs (run_id, requires, priority, due_at)
   select r.id, r.requires, r.priority, r.due_at from ops.runs as r where r.id = p_run;
@@ -1494,7 +1553,7 @@ comment on function ops.retry_run is 'Puts a failed or canceled run back into th
 
 create function ops.requeue_stale_runs(p_limit integer default 1000) returns table (run_id uuid, state text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
@@ -1565,7 +1624,7 @@ comment on function ops.requeue_stale_runs is
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.lease_is_current(p_run uuid, p_token uuid) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform 1 from ops.runs as r where r.id = p_run and r.lease_token = p_token for update;
@@ -1576,7 +1635,7 @@ comment on function ops.lease_is_current is 'Locks the run and says whether the 
 
 create function ops.register_artifacts(p_run uuid, p_token uuid, p_artifacts jsonb) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not ops.lease_is_current(p_run, p_token) then
@@ -1596,7 +1655,7 @@ comment on function ops.register_artifacts is 'Records artifacts of the current 
 
 create function ops.record_checks(p_run uuid, p_token uuid, p_checks jsonb) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not ops.lease_is_current(p_run, p_token) then
@@ -1616,7 +1675,7 @@ comment on function ops.record_checks is 'Records what the checks of the current
 
 create function ops.table_states(p_run uuid, p_token uuid) returns table (name text, state jsonb)
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select s.name, s.state
     from ops.runs as r
@@ -1627,7 +1686,7 @@ comment on function ops.table_states is 'What earlier published runs of the run'
 
 create function ops.publish_run(p_run uuid, p_token uuid, p_tables jsonb, p_states jsonb) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1725,7 +1784,7 @@ comment on function ops.publish_run is
 
 create function ops.rollback_run(p_run uuid, p_by text, p_reason text) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1740,6 +1799,10 @@ begin
   if v_run.published_at is null or v_run.rolled_back_at is not null then
     perform ops.refuse('CONFLICT', 409, format('run %s has nothing published to roll back', p_run), 'Only a published run can be rolled back, once.');
   end if;
+  -- held until the end: a publish that is under way on one of these tables goes first and is seen, or waits and sees us
+  perform 1 from iceberg.iceberg_tables as c join ops.run_tables as t
+    on c.table_namespace = split_part(t.name, '.', 1) and c.table_name = split_part(t.name, '.', 2)
+   where t.run_id = p_run and c.catalog_name = 'lakehouse' order by t.name for update of c;
   select t.name into v_stuck
     from ops.run_tables as t
     left join iceberg.iceberg_tables as c
@@ -1753,10 +1816,10 @@ begin
   update iceberg.iceberg_tables as c
      set metadata_location = t.base_location, previous_metadata_location = t.metadata_location
     from ops.run_tables as t
-   where t.run_id = p_run and t.base_location is not null and c.catalog_name = 'lakehouse'
+   where t.run_id = p_run and t.base_location is not null and c.metadata_location = t.metadata_location and c.catalog_name = 'lakehouse'
      and c.table_namespace = split_part(t.name, '.', 1) and c.table_name = split_part(t.name, '.', 2);
   delete from iceberg.iceberg_tables as c using ops.run_tables as t
-   where t.run_id = p_run and t.base_location is null and c.catalog_name = 'lakehouse'
+   where t.run_id = p_run and t.base_location is null and c.metadata_location = t.metadata_location and c.catalog_name = 'lakehouse'
      and c.table_namespace = split_part(t.name, '.', 1) and c.table_name = split_part(t.name, '.', 2);
   delete from ops.tables as x using ops.run_tables as t where t.run_id = p_run and x.name = t.name and t.base_location is null;
   update ops.tables as x
@@ -1794,7 +1857,7 @@ returns table (
   environment_id uuid, pipeline text
 )
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into ops.cursors (consumer) values (p_consumer) on conflict do nothing;
@@ -1817,7 +1880,7 @@ comment on function ops.read_events is
 
 create function ops.advance_cursor(p_consumer text, p_from_xid text, p_from_seq bigint, p_to_xid text, p_to_seq bigint) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update ops.cursors as c set xid = p_to_xid::xid8, seq = p_to_seq, updated_at = ops.now()
@@ -1834,7 +1897,7 @@ returns table (
   rows_added bigint, checks_passed bigint, checks_warned bigint, checks_failed bigint, usual_duration_ms numeric, usual_rows numeric, earlier_runs bigint
 )
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select r.id, r.environment_id, r.pipeline, r.state::text, r.attempt, r.failures::integer, r.losses::integer,
          (extract(epoch from r.finished_at - r.started_at) * 1000)::bigint,
@@ -1863,7 +1926,7 @@ comment on function ops.run_facts is 'What the scorer judges ended runs by, besi
 
 create function ops.compute_run_score(p_run uuid) returns numeric
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1901,7 +1964,7 @@ create function ops.record_signals(
   p_consumer text, p_from_xid text, p_from_seq bigint, p_to_xid text, p_to_seq bigint, p_signals jsonb
 ) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not ops.advance_cursor(p_consumer, p_from_xid, p_from_seq, p_to_xid, p_to_seq) then
@@ -1924,7 +1987,7 @@ comment on function ops.record_signals is
 
 create function ops.alerting() returns jsonb
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'rules', (select coalesce(jsonb_agg(to_jsonb(r) order by r.name), '[]') from ops.alert_rules as r where r.enabled),
@@ -1937,7 +2000,7 @@ create function ops.record_alerts(
   p_consumer text, p_from_xid text, p_from_seq bigint, p_to_xid text, p_to_seq bigint, p_alerts jsonb, p_resolved jsonb default '[]'
 ) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1979,7 +2042,7 @@ comment on function ops.record_alerts is
 create function ops.lease_notifications(p_limit integer, p_lease_ms integer)
 returns table (id uuid, token uuid, channel text, target jsonb, body jsonb, attempts integer, created_at timestamptz)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -2004,7 +2067,7 @@ comment on function ops.lease_notifications is 'Hands out due notifications, and
 
 create function ops.settle_notifications(p_outcomes jsonb) returns table (id uuid, accepted boolean)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -2038,7 +2101,7 @@ create function ops.set_route(
   p_continue boolean default true, p_enabled boolean default true
 ) returns uuid
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into ops.routing_matrix as m (environment_id, name, match, channel, target, position, continue, enabled, updated_at)
   values (p_environment, p_name, p_match, p_channel, p_target, p_position, p_continue, p_enabled, ops.now())
@@ -2053,7 +2116,7 @@ create function ops.set_alert_rule(
   p_environment uuid, p_name text, p_event_types text[], p_condition jsonb, p_severity text, p_summary text, p_enabled boolean default true
 ) returns uuid
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into ops.alert_rules as a (environment_id, name, event_types, condition, severity, summary, enabled, updated_at)
   values (p_environment, p_name, p_event_types, p_condition, p_severity, p_summary, p_enabled, ops.now())
@@ -2066,7 +2129,7 @@ comment on function ops.set_alert_rule is 'Adds or changes an alert rule by its 
 
 create function ops.change_alert(p_alert uuid, p_state text, p_by text) returns text
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -2086,7 +2149,7 @@ comment on function ops.change_alert is 'Acknowledges or resolves an open alert.
 
 create function ops.silence(p_environment uuid, p_match jsonb, p_reason text, p_by text, p_for interval) returns uuid
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into ops.silences (environment_id, match, reason, created_by, created_at, expires_at)
   select p_environment, p_match, p_reason, p_by, n.at, n.at + p_for from (select ops.now() as at) as n
@@ -2099,7 +2162,7 @@ comment on function ops.silence is 'Keeps matching alerts from notifying for a w
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.take_leadership(p_role text, p_holder uuid, p_ttl_ms integer) returns bigint
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -2118,13 +2181,13 @@ comment on function ops.take_leadership is 'Takes or renews a role''s lease: the
 
 create function ops.release_leadership(p_role text, p_holder uuid) returns void
 language sql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$ delete from ops.leaders as l where l.role = p_role and l.holder = p_holder $$;
 comment on function ops.release_leadership is 'Hands a role on at once when its holder stops. Callers: dispatcher.';
 
 create function ops.next_due_in_ms() returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
 set enable_seqscan = off
 set jit = off
@@ -2255,6 +2318,7 @@ grant select (id, alert_id, route_id, channel, state, attempts, due_at, created_
 grant select on ops.open_runs, ops.executors, ops.organizations, ops.projects, ops.environments, ops.members, ops.pipeline_versions, ops.cap_usage,
   ops.cursors, ops.leaders, ops.settings, ops.table_states to lakehouse_controlroom;
 grant select on all tables in schema api to authenticated, lakehouse_controlroom;
+revoke select on api.executors from authenticated;
 grant select on iceberg.iceberg_tables, iceberg.iceberg_namespace_properties to lakehouse_executor, lakehouse_controlroom;
 
 grant execute on function ops.my_environments to authenticated;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -93,3 +94,9 @@ def staged(name: str, location: str, base: str | None = None, rows: int = 1) -> 
         "name": name, "base_location": base, "metadata_location": location, "snapshot_id": "9007199254740993",
         "rows_added": rows, "rows": rows, "files": 1, "bytes": 10, "schema_hash": "h",
     }  # fmt: skip
+
+
+async def somebody_waits(connection: asyncpg.Connection) -> None:
+    """Until another session waits for a lock."""
+    while not await connection.fetchval("select exists (select from pg_locks where not granted)"):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)

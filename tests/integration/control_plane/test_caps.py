@@ -89,3 +89,43 @@ async def test_uncapped_runs_pass_held_ones(plane: Plane) -> None:
     taken = await plane.claim(await plane.executor(), 10)
 
     assert [work.run_id for work in taken] == [free]
+
+
+async def test_held_runs_of_a_full_cap_do_not_hide_those_that_have_room(plane: Plane) -> None:
+    await plane.pipeline("full", caps=[{"kind": "concurrency", "limit": 0}])
+    await plane.pipeline("tight", caps=[{"kind": "concurrency", "limit": 1}])
+    for _ in range(5):
+        await plane.enqueue("full", priority=9)
+    working, waiting = await plane.work("tight"), await plane.enqueue("tight")
+    await plane.claim(await plane.executor(), 10)
+    await plane.finish(working)
+
+    released = await plane.db.fetchval("select ops.release_runs(1)")
+    (taken,) = await plane.claim(await plane.executor(), 10)
+
+    assert (released, taken.run_id) == (1, waiting)
+
+
+async def test_no_more_is_released_than_there_is_room_for(plane: Plane) -> None:
+    await plane.pipeline("p", caps=[{"kind": "concurrency", "limit": 2}])
+    for _ in range(10):
+        await plane.enqueue("p")
+    first, _ = await plane.claim(await plane.executor(), 10)
+    await plane.finish(first)
+
+    first_release = await plane.db.fetchval("select ops.release_runs()")
+    second_release = await plane.db.fetchval("select ops.release_runs()")
+
+    assert (first_release, second_release) == (1, 0)
+
+
+async def test_capped_runs_that_nobody_can_take_do_not_block_those_that_somebody_can(plane: Plane) -> None:
+    await plane.pipeline("exotic", requires=["gpu"], caps=[{"kind": "concurrency", "limit": 100}])
+    await plane.pipeline("plain", caps=[{"kind": "concurrency", "limit": 100}])
+    for _ in range(3):
+        await plane.enqueue("exotic", priority=9)
+    plain = await plane.enqueue("plain")
+
+    taken = await plane.claim(await plane.executor(), 1)
+
+    assert [work.run_id for work in taken] == [plain]

@@ -125,7 +125,9 @@ async def test_a_succeeded_run_cannot_be_retried(plane: Plane) -> None:
     work = await plane.work()
     await plane.finish(work)
 
-    with pytest.raises(asyncpg.PostgresError, match="only failed and canceled runs can be retried"):
+    with pytest.raises(
+        asyncpg.PostgresError, match="only failed and canceled runs that were not rolled back can be retried"
+    ):
         await plane.db.fetchval("select ops.retry_run($1, 'me')", work.run_id)
 
 
@@ -150,3 +152,24 @@ async def test_bad_states_are_impossible(plane: Plane, damage: str) -> None:
 
     with pytest.raises(asyncpg.CheckViolationError):
         await plane.db.execute(f"update ops.runs set {damage}")
+
+
+async def test_an_outcome_that_nobody_knows_fails_its_run_and_spares_the_batch(plane: Plane) -> None:
+    odd, good = await plane.work(), await plane.work()
+    offered = [
+        {"run_id": odd.run_id, "token": odd.token, "outcome": "finished-ish"},
+        {"run_id": good.run_id, "token": good.token, "outcome": "succeeded"},
+    ]
+
+    await plane.db.fetch("select * from ops.finish_runs($1)", offered)
+
+    assert (await plane.run(odd.run_id))["state"] == "failed"
+    assert (await plane.run(good.run_id))["state"] == "succeeded"
+
+
+async def test_a_beat_with_an_unknown_phase_and_an_event_without_type_keeps_the_lease(plane: Plane) -> None:
+    work = await plane.work()
+
+    verdict = await plane.beat(work, phase="levitate", events=[{"data": {}}])
+
+    assert verdict == "go_on"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
-from support.plane import ENVIRONMENT, Plane
+from support.plane import ENVIRONMENT, Plane, somebody_waits
 
 
 async def test_a_repeated_idempotency_key_answers_the_first_run(plane: Plane) -> None:
@@ -57,3 +59,32 @@ async def test_applying_the_same_bundle_again_changes_nothing(plane: Plane) -> N
     await plane.pipeline("p")
 
     assert await plane.db.fetchval("select count(*) from ops.pipeline_versions where name = 'p'") == 1
+
+
+async def test_two_callers_with_one_key_at_once_get_the_same_run(plane: Plane) -> None:
+    other = await asyncpg.connect(plane.dsn)
+    transaction = other.transaction()
+    await transaction.start()
+    first = await other.fetchval("select run_id from ops.enqueue_run($1, 'query', '{}'::jsonb, 'k')", ENVIRONMENT)
+    waiting = asyncio.create_task(plane.enqueue(idempotency_key="k"))
+    await somebody_waits(other)
+
+    await transaction.commit()
+    second = await waiting
+
+    assert second == first
+    await other.close()
+
+
+async def test_one_key_twice_in_one_batch_is_one_run(plane: Plane) -> None:
+    one = {"environment_id": ENVIRONMENT, "pipeline": "query", "idempotency_key": "k"}
+
+    rows = await plane.db.fetch("select run_id, created from ops.enqueue_runs($1)", [one, one])
+
+    assert rows[0]["run_id"] == rows[1]["run_id"]
+    assert [row["created"] for row in rows] == [True, False]
+
+
+async def test_a_run_due_at_infinity_is_refused(plane: Plane) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="due_times_are_finite"):
+        await plane.enqueue(due_at="infinity")

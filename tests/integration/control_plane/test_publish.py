@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
-from support.plane import Plane, staged
+from opscore.db.pool import set_codecs
+from support.plane import Plane, somebody_waits, staged
 
 
 async def locations(plane: Plane) -> dict[str, str]:
@@ -124,3 +127,37 @@ async def test_rollback_is_refused_behind_a_later_publish(plane: Plane) -> None:
         await plane.db.fetchval("select ops.rollback_run($1, 'me', 'why')", first.run_id)
 
     assert await locations(plane) == {"gold.a": "file:///a2"}
+
+
+async def test_rollback_does_not_undo_a_publish_that_was_under_way(plane: Plane) -> None:
+    await plane.pipeline("p")
+    await plane.publish(await plane.work("p"), [staged("gold.a", "file:///a1")])
+    second = await plane.work("p")
+    await plane.publish(second, [staged("gold.a", "file:///a2", base="file:///a1")])
+    third = await plane.work("p")
+    other = await asyncpg.connect(plane.dsn)
+    await set_codecs(other)
+    transaction = other.transaction()
+    await transaction.start()
+    changes = [staged("gold.a", "file:///a3", base="file:///a2")]
+    await other.fetchval("select ops.publish_run($1, $2, $3, '{}')", third.run_id, third.token, changes)
+    rollback = asyncio.create_task(plane.db.fetchval("select ops.rollback_run($1, 'me', 'why')", second.run_id))
+    await somebody_waits(other)
+
+    await transaction.commit()
+
+    with pytest.raises(asyncpg.PostgresError, match="published again by a later run"):
+        await rollback
+    assert await locations(plane) == {"gold.a": "file:///a3"}
+    await other.close()
+
+
+async def test_a_run_that_was_rolled_back_is_not_retried(plane: Plane) -> None:
+    await plane.pipeline("p")
+    work = await plane.work("p")
+    await plane.publish(work, [staged("gold.a", "file:///a1")])
+    await plane.finish(work, "failed", error={"code": "UNEXPECTED"})
+    await plane.db.fetchval("select ops.rollback_run($1, 'me', 'why')", work.run_id)
+
+    with pytest.raises(asyncpg.PostgresError, match="not rolled back can be retried"):
+        await plane.db.fetchval("select ops.retry_run($1, 'me')", work.run_id)

@@ -108,3 +108,31 @@ async def test_the_control_room_reads_everything_people_may_see(plane: Plane) ->
         rows = await db.fetch("select * from api.runs")
 
     assert [row["id"] for row in rows] == [run]
+
+
+@pytest.mark.parametrize(
+    ("role", "call"),
+    [
+        ("lakehouse_dispatcher", "select ops.next_due_in_ms()"),
+        ("lakehouse_dispatcher", "select * from ops.lease_runs(1)"),
+        ("lakehouse_executor", "select * from ops.claim_work(gen_random_uuid(), 1)"),
+        ("lakehouse_scorer", "select * from ops.read_events('scorer', 1)"),
+        ("lakehouse_notifier", "select * from ops.lease_notifications(1, 1000)"),
+        ("lakehouse_controlroom", "select ops.cap_allow(gen_random_uuid(), 'x')"),
+    ],
+)
+async def test_types_planted_in_pg_temp_do_not_run_with_the_owner_s_rights(plane: Plane, role: str, call: str) -> None:
+    await plane.db.execute(f"set session authorization {role}")
+    await plane.db.execute(
+        """
+        create function pg_temp.planted(x text) returns boolean language plpgsql as $f$ begin raise exception 'planted code ran'; end $f$;
+        create domain pg_temp.timestamptz as pg_catalog.timestamptz check (pg_temp.planted('x'));
+        create domain pg_temp.integer as pg_catalog.int4 check (pg_temp.planted('x'));
+        create domain pg_temp.uuid as pg_catalog.uuid check (pg_temp.planted('x'));
+        create domain pg_temp.jsonb as pg_catalog.jsonb check (pg_temp.planted('x'));
+        """
+    )
+
+    await plane.db.fetch(call)
+
+    await plane.db.execute("reset session authorization")

@@ -36,7 +36,7 @@ async def test_every_function_pins_its_search_path(plane: Plane) -> None:
     rows = await plane.db.fetch(
         """
         select proname from pg_proc
-         where pronamespace = 'ops'::regnamespace and not coalesce('search_path=""' = any (proconfig), false)
+         where pronamespace = 'ops'::regnamespace and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)
         """
     )
 
