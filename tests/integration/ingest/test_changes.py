@@ -246,3 +246,16 @@ async def test_text_that_becomes_translated_is_refused(bench: Bench) -> None:
 async def test_a_mode_of_a_later_release_is_refused_with_the_known_ones(bench: Bench) -> None:
     with pytest.raises(InvalidParameter, match="incremental or snapshot"):
         await bench.run(mode="cdc")
+
+
+async def test_an_older_memory_does_not_turn_the_sequence_back(bench: Bench) -> None:
+    older = dict(bench.control.states)
+    await bench.source.execute("update sale_order set partner_id = 8 where id = 3")
+    await bench.run()
+    bench.control.states = older
+    await bench.source.execute("update sale_order set partner_id = 9 where id = 3")
+
+    await bench.run()
+
+    last = bench.log("bronze.sale_order")[-2:]
+    assert [(entry["_seq"], entry["partner_id"]) for entry in last] == [(50, 8), (51, 9)]

@@ -23,7 +23,7 @@ TABLE = SourceTable("public", "t", "t", "ops", partitioned=False, pages=10, byte
 MOMENT = SourceMoment(
     "s", "1000:1010:1002", 1, datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00", "7", 5, "UTF8", "r"
 )
-MEMORY = Memory.of(TABLE, replace(MOMENT, visible="900:910:"), rows=3, key_hash=33, next_seq=3)
+MEMORY = Memory.of(TABLE, replace(MOMENT, visible="900:910:"), rows=3, key_hash=33, next_seq=3, location="b")
 
 
 def action(**changes: Any) -> Action:
@@ -51,6 +51,8 @@ def test_a_full_reload_is_a_snapshot() -> None:
     "changes",
     [
         {"memory": None},
+        {"base": "published by another pipeline"},
+        {"memory": replace(MEMORY, location=None)},
         {"memory": replace(MEMORY, system="8")},
         {"memory": replace(MEMORY, database=6)},
         {"memory": replace(MEMORY, xmax=1011)},  # the server was set back
@@ -69,6 +71,14 @@ def test_equal_counts_hashes_and_no_candidate_mean_nothing_to_do() -> None:
     assert [settle(intent, Counted(*counted)) is None for counted in ((4, 33, 0), (3, 34, 0), (3, 33, 1))] == [
         False
     ] * 3
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_numbers_go_on_after_the_log_when_the_memory_is_of_another_version(mode: Mode) -> None:
+    settled = settle(intend(TABLE, "another", MEMORY, MOMENT, mode), Counted(3, 33, 0))
+
+    assert settled is not None
+    assert (settled.seq, settled.before_rows) == (None, None)
 
 
 def test_memory_survives_its_json() -> None:

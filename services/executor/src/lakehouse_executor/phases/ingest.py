@@ -17,6 +17,7 @@ from lakehouse_executor.sources.extract import Moment, TableDone, TableTask
 from lakehouse_executor.sources.memory import Memory
 from lakehouse_executor.sources.odoo import discover
 from lakehouse_executor.sources.queries import probe
+from lakehouse_executor.sources.rewritten import refuse_rewritten
 from lakehouse_executor.sources.scope import Scope
 from lakehouse_executor.sources.tables import SourceTable
 from lakehouse_executor.worker_ingest import open_source
@@ -40,6 +41,7 @@ async def ingest(context: PhaseContext) -> PhaseResult:
         tables = await discover(session, Scope.of(source), group)
         intents = [_intent(table, pointers, states, moment, mode) for table in tables]
         counted = await _count(session, intents)
+        await _refuse_rewritten(session, tables)
         tasks = [task for intent in intents if (task := settle(intent, counted[intent.table.lake_name]))]
         done = await Work(context, SourceAccess(dsn, moment.snapshot), _stamp(context, moment)).carry_out(tasks)
     gone = [] if group else vanished(tables, states, pointers)
@@ -76,6 +78,12 @@ async def _count(session: SourceSession, intents: Sequence[Intent]) -> dict[str,
     return counted
 
 
+async def _refuse_rewritten(session: SourceSession, tables: Sequence[SourceTable]) -> None:
+    """Counting has locked every table against rewrites for as long as the moment lasts; one may have come before."""
+    for schema in sorted({table.schema for table in tables}):
+        await refuse_rewritten(session, schema, [table.name for table in tables if table.schema == schema])
+
+
 def _stamp(context: PhaseContext, moment: SourceMoment) -> Moment:
     return Moment(
         run_id=str(context.order.lease.run_id),
@@ -94,9 +102,7 @@ def _result(
 ) -> PhaseResult:
     """The phase's checkpoint: what publish stages and remembers, and what the checks compare with."""
     staged = {name: end.staged for name, end in done.items() if end.staged is not None}
-    memories = {
-        task.name: Memory.of(task.table, moment, task.rows, task.hash, done[task.name].next_seq) for task in tasks
-    }
+    memories = {task.name: _memory(task, moment, done[task.name]) for task in tasks}
     return {
         "tables": [staged[name].as_json() for name in sorted(staged)],
         "states": {name: memory.as_json() for name, memory in sorted(memories.items())},
@@ -114,3 +120,8 @@ def _result(
         },
         "keys": {intent.table.lake_name: list(intent.table.lake_key) for intent in intents},
     }
+
+
+def _memory(task: TableTask, moment: SourceMoment, done: TableDone) -> Memory:
+    location = done.staged.metadata_location if done.staged else task.base
+    return Memory.of(task.table, moment, task.rows, task.hash, done.next_seq, location=location)

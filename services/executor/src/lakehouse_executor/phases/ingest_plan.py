@@ -126,12 +126,12 @@ def _action(table: SourceTable, base: str | None, memory: Memory | None, moment:
         return Action.LOAD
     if mode is Mode.SNAPSHOT:
         return Action.SNAPSHOT
-    if memory is None or not memory.reaches(moment) or memory.columns != columns_of(table):
+    if memory is None or memory.location != base or not memory.reaches(moment) or memory.columns != columns_of(table):
         return Action.RESYNC  # a column added with a default changes rows without touching them
     return Action.DELTA
 
 
 def _first_seq(intent: Intent) -> int | None:
-    if intent.memory is not None:
+    if intent.memory is not None and intent.memory.location == intent.base:
         return intent.memory.next_seq
     return 0 if intent.base is None else None

@@ -14,10 +14,12 @@ from opscore.ports.source import SourceMoment
 class Memory:
     """One table as a published run left it.
 
+    location: the bronze version it speaks of; of any other one it says nothing.
     system and database: whose transaction ids `xmin` and `xmax` are. rows and hash: count and key hash then.
     columns: name -> (attribute number, type, base type).
     """
 
+    location: str | None
     system: str
     database: int
     xmin: int
@@ -29,9 +31,12 @@ class Memory:
     columns: Mapping[str, tuple[int, str, str]]
 
     @classmethod
-    def of(cls, table: SourceTable, moment: SourceMoment, rows: int, key_hash: int, next_seq: int) -> Self:
+    def of(
+        cls, table: SourceTable, moment: SourceMoment, rows: int, key_hash: int, next_seq: int, *, location: str | None
+    ) -> Self:
         """What to remember of a table that is up to date at this moment."""
         return cls(
+            location=location,
             system=moment.system,
             database=moment.database,
             xmin=moment.xmin,
@@ -48,6 +53,7 @@ class Memory:
         """Read what `as_json` wrote."""
         columns = {name: (number, kind, base) for name, number, kind, base in state["columns"]}
         return cls(
+            location=state.get("location"),
             system=state["system"],
             database=state["database"],
             xmin=int(state["xmin"]),
@@ -62,6 +68,7 @@ class Memory:
     def as_json(self) -> dict[str, Any]:
         """The shape that publish stores; 64-bit numbers are text, JSON's cannot hold them."""
         return {
+            "location": self.location,
             "system": self.system,
             "database": self.database,
             "xmin": str(self.xmin),

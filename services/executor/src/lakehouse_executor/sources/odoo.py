@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse_executor.sources.rewritten import refuse_rewritten
 from lakehouse_executor.sources.scope import Scope
 from lakehouse_executor.sources.tables import SourceColumn, SourceTable
 from opscore.domain.errors import SourceNotOdoo, SourceRefused, SourceRightMissing, TableWithoutKey
@@ -111,6 +112,7 @@ async def discover(session: SourceSession, scope: Scope, group: str | None = Non
         if scope.takes(name, claim.models, by_default=claim.by_default)
         and group in {None, scope.group(claim.models[0])}
     }
+    await refuse_rewritten(session, schema, {*NEEDED, *chosen})
     oids = [there[name]["oid"] for name in chosen]
     columns = _by_table(await session.fetch(COLUMNS, oids))
     keys = {row["oid"]: tuple(row["key"]) for row in await session.fetch(KEYS, oids)}
