@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from opscore.db.source_link import SourceLink
 from opscore.domain.errors import SourceRefused, SourceRightMissing, SourceUnavailable, TimedOut
 from opscore.ports.source import SourceAccess, SourceMoment
 
@@ -73,20 +74,22 @@ UNREACHABLE = (
 class PostgresSession:
     """One connection inside a snapshot. Implements `opscore.ports.source.SourceSession`."""
 
-    def __init__(self, connection: asyncpg.Connection, source: str, role: str) -> None:
+    def __init__(self, connection: asyncpg.Connection, link: SourceLink, source: str, role: str) -> None:
         self._connection = connection
+        self._link = link
         self._source = source
         self._role = role
 
     async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
         """Rows of a metadata query."""
         with source_errors(self._source, self._role):
-            return [dict(row) for row in await self._connection.fetch(sql, *args)]
+            return [dict(row) for row in await self._link.watch(self._connection.fetch(sql, *args))]
 
     async def copy(self, query: str, sink: Callable[[bytes], Awaitable[None]]) -> None:
         """Stream a query's rows as CSV. The protocol sends a message per row, so each call of sink gets whole rows."""
         with source_errors(self._source, self._role):
-            await self._connection.copy_from_query(query, output=sink, format="csv")
+            output = self._link.heard(sink)
+            await self._link.watch(self._connection.copy_from_query(query, output=output, format="csv"))
 
 
 @asynccontextmanager
@@ -99,7 +102,9 @@ async def export_snapshot(dsn: str) -> AsyncGenerator[tuple[PostgresSession, Sou
             watermark = await connection.fetchval(WATERMARK)
             await connection.execute("begin isolation level repeatable read read only;" + SESSION)
             moment = SourceMoment(watermark=str(watermark), **dict(await connection.fetchrow(MOMENT) or {}))
-        yield PostgresSession(connection, source, moment.role), moment
+            link = SourceLink(connection, lambda: _connect(dsn, source))
+            await link.begin()
+        yield PostgresSession(connection, link, source, moment.role), moment
     finally:
         connection.terminate()
 
@@ -115,7 +120,9 @@ async def join_snapshot(access: SourceAccess) -> AsyncGenerator[PostgresSession]
             await connection.execute(f"set transaction snapshot '{_plain(access.snapshot)}'")
             await connection.execute(SESSION)
             role = await connection.fetchval("select current_user::text")
-        yield PostgresSession(connection, source, str(role))
+            link = SourceLink(connection, lambda: _connect(access.dsn, source))
+            await link.begin()
+        yield PostgresSession(connection, link, source, str(role))
     finally:
         connection.terminate()
 
