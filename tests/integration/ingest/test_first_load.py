@@ -70,7 +70,7 @@ async def test_a_table_carries_its_key_its_model_and_what_odoo_says(bench: Bench
     await bench.run()
 
     properties = bench.lake.version("bronze.res_partner").properties
-    assert (properties["lakehouse.key"], properties["lakehouse.model"]) == ("id", "res.partner")
+    assert (properties["lakehouse.key"], properties["lakehouse.model"]) == ('["id"]', "res.partner")
     assert '"lang":{"pg_type":"jsonb","ttype":"char","translate":true' in properties["lakehouse.source.columns"]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from integration.ingest.bench import added
+from lakehouse_executor.phases import ingest_plan, ingest_work
+from lakehouse_executor.sources.extract import TableDone
 from opscore.domain.errors import (
     OpsError,
     SourceNotOdoo,
@@ -175,7 +178,9 @@ async def test_a_missing_warehouse_is_told(bench: Bench, tmp_path: Path) -> None
     assert isinstance(await refused(bench), WarehouseMissing)
 
 
-async def test_a_full_disk_leaves_no_staged_table(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_leaves_no_staged_table(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     create = Storage.create
 
     def full_for_orders(self: Storage, uri: str) -> object:
@@ -189,3 +194,64 @@ async def test_a_full_disk_leaves_no_staged_table(bench: Bench, monkeypatch: pyt
 
     assert isinstance(error, StorageFull)
     assert bench.lake.published() == {}
+    assert files_of(tmp_path) == []
+
+
+async def test_a_full_disk_at_staging_leaves_no_files_of_a_table_taken_in_parts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ingest_plan, "SMALL_BYTES", 0)
+
+    stage_parts = ingest_work.stage_parts
+
+    def full_for_orders(*args: Any) -> TableDone:
+        if args[3].name == "bronze.sale_order":
+            raise StorageFull(where="warehouse")
+        return stage_parts(*args)
+
+    monkeypatch.setattr(ingest_work, "stage_parts", full_for_orders)
+
+    error = await refused(bench)
+
+    assert isinstance(error, StorageFull)
+    assert [path for path in files_of(tmp_path) if "/sale_order/" in path] == []
+
+
+def files_of(folder: Path) -> list[str]:
+    """Files below the warehouse's tables."""
+    return [str(path) for path in (folder / "warehouse/bronze").rglob("*") if path.is_file()]
+
+
+async def test_a_table_without_columns_has_no_key(bench: Bench) -> None:
+    error = await refused(bench, because="create table mail_thread ()")
+
+    assert isinstance(error, TableWithoutKey)
+    assert "mail_thread" in error.message
+
+
+@pytest.mark.parametrize("name", ["_op", "_lsn", "_seq", "_run_id", "_extracted_at", "_SEQ"])
+async def test_a_column_named_as_one_of_the_log_is_named(bench: Bench, name: str) -> None:
+    error = await refused(bench, because=f'alter table res_users add column "{name}" text')
+
+    assert isinstance(error, UnsupportedType)
+    assert f"Column {name} of source table res_users" in error.message
+    assert "exclude_columns" in error.hint
+
+
+async def test_a_table_name_the_lake_cannot_carry_is_refused(bench: Bench) -> None:
+    error = await refused(
+        bench,
+        because="""create table "x-y" (id int primary key); insert into ir_model (model) values ('x-y')""",
+    )
+
+    assert isinstance(error, SourceRefused)
+    assert "'x-y'" in error.message
+    assert "exclude" in error.hint
+
+
+async def test_helper_columns_do_not_clash_with_the_sources(bench: Bench) -> None:
+    await bench.source.execute("alter table res_users add __hash text, add __place text, add __found text")
+    await bench.run()
+    await bench.source.execute("update res_users set __hash = 'a', __place = 'b', __found = 'c'")
+
+    assert added(await bench.run()) == {"bronze.res_users": 1}

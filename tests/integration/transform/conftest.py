@@ -99,7 +99,10 @@ class LakeBench:
         table = pa.table(
             [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(schema)], schema=schema
         )
-        properties = {"lakehouse.key": key, "lakehouse.source.columns": json.dumps(facts or {})}
+        properties = {
+            "lakehouse.key": json.dumps([name for name in key.split(",") if name]),
+            "lakehouse.source.columns": json.dumps(facts or {}),
+        }
         return await self._stage(self.lake.stage_append, f"bronze.{name}", table, properties)
 
     async def table(self, name: str, schema: pa.Schema, rows: Sequence[tuple[Any, ...]], *, key: str = "id") -> Any:
@@ -107,7 +110,12 @@ class LakeBench:
         table = pa.table(
             [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(schema)], schema=schema
         )
-        return await self._stage(self.lake.stage_replace, name, table, {"lakehouse.key": key})
+        return await self._stage(
+            self.lake.stage_replace,
+            name,
+            table,
+            {"lakehouse.key": json.dumps([name for name in key.split(",") if name])},
+        )
 
     async def _stage(self, stage: Callable[..., Any], name: str, table: pa.Table, properties: dict[str, str]) -> Any:
         writer = self.lake.writer(name, table.schema, run_id="setup", part="0")

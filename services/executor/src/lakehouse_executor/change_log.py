@@ -6,7 +6,7 @@ A bronze table is an append-only log: the source's columns plus five of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -28,7 +28,12 @@ def is_log(table: TableVersion) -> bool:
 
 def key_of(table: TableVersion) -> tuple[str, ...]:
     """The key's columns, empty when the table does not say."""
-    return tuple(name for name in table.properties.get(KEY, "").split(",") if name)
+    return tuple(orjson.loads(table.properties.get(KEY, "[]")))
+
+
+def key_text(key: Iterable[str]) -> str:
+    """A key as the table's property carries it."""
+    return orjson.dumps(list(key)).decode()
 
 
 def source_columns(table: TableVersion) -> Mapping[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse_executor.change_log import KEY
+from lakehouse_executor.change_log import KEY, key_text
 from lakehouse_executor.gold import Mart, order_of
 from lakehouse_executor.made import Made, write_rows
 from opscore.domain.errors import QueryFailed, TransformFailed
@@ -50,6 +50,6 @@ def build_mart(lake: Lake, engine: Engine, inputs: Mapping[str, TableVersion], t
         reading = engine.read(mart.sql, mart.parameters, order_by=order_of(mart, columns))
     except QueryFailed as error:
         raise TransformFailed(file=mart.file, fault=error.message.rstrip(".")) from error
-    properties = {KEY: ",".join(mart.key)}
+    properties = {KEY: key_text(mart.key)}
     staged = write_rows(lake, reading, mart.table, origin=mart.file, run_id=task.run_id, properties=properties)
     return Made(table=mart.table, staged=staged, inputs=state["inputs"], state=state, key=mart.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakehouse_executor.change_log import KEY, MODEL, first_load_question, required_key
+from lakehouse_executor.change_log import KEY, MODEL, first_load_question, key_text, required_key
 from lakehouse_executor.made import Made, write_rows
 from lakehouse_executor.silver import VERSION, expected_rows, silver_select
 from opscore.domain.errors import QueryFailed, TransformFailed
@@ -47,7 +47,7 @@ def build_silver(lake: Lake, engine: Engine, log: TableVersion, task: SilverTask
         reading: Reading = engine.read(silver_select(log, task.language, first_load=first_load))
     except QueryFailed as error:
         raise TransformFailed(file=log.name, fault=error.message.rstrip(".")) from error
-    properties = {KEY: ",".join(key), MODEL: log.properties.get(MODEL, "")}
+    properties = {KEY: key_text(key), MODEL: log.properties.get(MODEL, "")}
     staged = write_rows(lake, reading, task.into, origin=log.name, run_id=task.run_id, properties=properties)
     return Made(
         table=task.into,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from lakehouse_executor.sources.extract import Action, Moment, PartDone, TableDo
 from lakehouse_executor.sources.load import finish_parts, load_part, load_table, settled
 from lakehouse_executor.sources.merge import merge_table
 from opscore.db.source import export_snapshot, join_snapshot
+from opscore.domain.errors import OpsError
 from opscore.domain.table import WrittenFile
 from opscore.lake.catalog import LakeCatalog, lake_for
 from opscore.lake.options import LakeOptions
@@ -39,7 +40,15 @@ def take_tables(
     lake = _lake(options, tasks)
 
     async def work(session: SourceSession) -> list[TableDone]:
-        return [await _take(session, lake, moment, task) for task in tasks]
+        done: list[TableDone] = []
+        try:
+            for task in tasks:
+                done += [await _take(session, lake, moment, task)]  # one by one: a fault throws away what is done
+        except BaseException:
+            with suppress(OpsError):
+                lake.discard(table.staged for table in done if table.staged is not None)
+            raise
+        return done
 
     return _in_moment(access, work)
 

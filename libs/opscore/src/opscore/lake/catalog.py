@@ -122,8 +122,12 @@ class LakeCatalog:
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove the files of versions that will not be published. Missing files are no fault."""
         for table in staged:
-            self.storage.delete(file.path for file in table.written)
+            self.discard_files(table.written)
             self.storage.delete(self._metadata_files(table))
+
+    def discard_files(self, files: Iterable[WrittenFile]) -> None:
+        """Remove files that no version will refer to. Missing ones are no fault."""
+        self.storage.delete(file.path for file in files)
 
     def location(self, name: str) -> str:
         """The folder of a table."""
@@ -141,7 +145,9 @@ class LakeCatalog:
         self.storage.require()
         table = self._published_table(name)
         with translated(self.location(name)):
-            return stage(self._catalog, self.storage, name, table, self.location(name), schema, change)
+            staged = stage(self._catalog, self.storage, name, table, self.location(name), schema, change)
+        self.storage.make_durable([*(file.path for file in change.files), *self._metadata_files(staged)])
+        return staged
 
     def _next_schema(self, name: str, wanted: pa.Schema) -> Any:
         table = self._published_table(name)

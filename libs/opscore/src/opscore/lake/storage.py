@@ -9,8 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +24,7 @@ from opscore.domain.errors import LakeUnavailable, StorageFull, WarehouseMissing
 from opscore.lake.options import LakeOptions
 
 MARKER = ".lakehouse-warehouse"
+SYNCED_AT_ONCE = 8  # the disk writes its journal once for all that wait
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -73,6 +77,17 @@ class Storage:
                 return stream.read()
         except FileNotFoundError:
             return None
+
+    def make_durable(self, uris: Iterable[str]) -> None:
+        """Have local files and the folders that name them survive a loss of power; S3 answers only when they do."""
+        if self.scheme != "file":
+            return
+        files = [self.path(uri) for uri in uris]
+        root = self.path(self.root)
+        folders = {folder for file in files for folder in _folders(file, root)}
+        with translated(self.root), ThreadPoolExecutor(SYNCED_AT_ONCE) as pool:
+            list(pool.map(_sync, files))
+            list(pool.map(_sync, sorted(folders)))
 
     def delete(self, uris: Iterable[str]) -> None:
         """Remove files; missing ones are no fault."""
@@ -140,6 +155,20 @@ def translated(where: str) -> Generator[None, None, None]:
         raise LakeUnavailable(where=where, reason=_first_line(error)) from error
     except pa.ArrowException as error:
         raise LakeUnavailable(where=where, reason=_first_line(error)) from error
+
+
+def _folders(file: str, root: str) -> list[str]:
+    """The folders of a file, up to the warehouse's root."""
+    above = [str(folder) for folder in Path(file).parents]
+    return [folder for folder in above if folder == root or folder.startswith(f"{root}/")]
+
+
+def _sync(path: str) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _first_line(error: Exception) -> str:

@@ -67,3 +67,7 @@ class Lake(Protocol):
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove the files of versions that will not be published. Missing files are no fault."""
         ...
+
+    def discard_files(self, files: Iterable[WrittenFile]) -> None:
+        """Remove written files that no version refers to. Missing ones are no fault."""
+        ...

@@ -15,6 +15,7 @@ from lakehouse_executor.sources.extract import Moment, PartDone, TableDone, Tabl
 from lakehouse_executor.worker_ingest import prepare, stage_parts, take_part, take_tables
 from lakehouse_executor.workforce import in_worker
 from opscore.domain.errors import OpsError
+from opscore.domain.table import WrittenFile
 from opscore.ports.source import SourceAccess
 
 WORK = "the copy of source tables"
@@ -29,6 +30,7 @@ class Work:
         self._access = access
         self._moment = moment
         self._done: dict[str, TableDone] = {}
+        self._loose: dict[str, list[WrittenFile]] = {}  # files of big tables' parts that nothing is staged from yet
         self._total = 0
         self._rows = 0
 
@@ -61,6 +63,7 @@ class Work:
 
         async def take(part: TableTask) -> None:
             ended[part.part] = await in_worker(workers, WORK, take_part, options, self._access, self._moment, part)
+            self._loose.setdefault(task.name, []).extend(ended[part.part].files)
             self._rows += sum(file.rows for file in ended[part.part].files)
             self._report(f"{task.name}: {len(ended)} of {len(ranges)} parts")
 
@@ -73,6 +76,7 @@ class Work:
 
     def _finished(self, done: TableDone, rows: int) -> None:
         self._done[done.name] = done
+        self._loose.pop(done.name, None)
         self._rows += rows
         self._report(done.name)
 
@@ -85,6 +89,8 @@ class Work:
         staged = [done.staged for done in self._done.values() if done.staged is not None]
         with anyio.move_on_after(THROW_AWAY_SECONDS, shield=True), suppress(OpsError):
             await to_thread.run_sync(self._context.lake.discard, staged)
+            loose = [file for files in self._loose.values() for file in files]
+            await to_thread.run_sync(self._context.lake.discard_files, loose)
 
 
 def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:

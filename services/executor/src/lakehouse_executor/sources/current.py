@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-PLACE = "__place"  # helper columns, named as no column of Odoo is
-FOUND = "__found"
+PLACE = "PLACE"  # helper columns; the lake's own names are lower case, so none can be the same
+FOUND = "FOUND"
 BATCH_ROWS = 32_768
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,11 +12,12 @@ from typing import Any, Protocol, Self
 import orjson
 import pyarrow as pa
 
-from lakehouse_executor.change_log import KEY, MODEL, SOURCE_COLUMNS
+from lakehouse_executor.change_log import KEY, MODEL, SOURCE_COLUMNS, key_text
 from lakehouse_executor.sources.log_entries import LogEntries, log_schema
 from lakehouse_executor.sources.rows import RowParser
 from lakehouse_executor.sources.tables import SourceTable
 from lakehouse_executor.sources.types import lake_schema
+from opscore.domain.errors import OpsError
 from opscore.domain.table import StagedTable, TableVersion, WrittenFile
 from opscore.ports.lake import Lake
 
@@ -133,14 +135,19 @@ class Desk:
         table = self.task.table
         facts = {column.lake_name: column.facts for column in table.columns}
         properties = {
-            KEY: ",".join(table.lake_key),
+            KEY: key_text(table.lake_key),
             MODEL: table.model,
             SOURCE_COLUMNS: orjson.dumps(facts).decode(),
             "lsn": str(self._moment.lsn),
         }
-        return self.lake.stage_append(
-            self.task.name, self.schema, files, run_id=self._moment.run_id, properties=properties
-        )
+        try:
+            return self.lake.stage_append(
+                self.task.name, self.schema, files, run_id=self._moment.run_id, properties=properties
+            )
+        except BaseException:
+            with suppress(OpsError):
+                self.lake.discard_files(files)
+            raise
 
     def _frozen(self) -> dict[str, pa.DataType]:
         if self.base is None:

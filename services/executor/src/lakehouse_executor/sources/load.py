@@ -47,8 +47,13 @@ async def finish_parts(
     if desk.base is None:
         return TableDone(task.name, desk.stage(files), task.seq or 0)
     log = desk.log(task.seq or 0)
-    log.add("d", await gone_keys(session, desk))
-    return TableDone(task.name, desk.stage(files + log.close()), log.next_seq)
+    try:
+        log.add("d", await gone_keys(session, desk))
+        gone_files = log.close()
+    except BaseException:
+        log.abort()
+        raise
+    return TableDone(task.name, desk.stage(files + gone_files), log.next_seq)
 
 
 async def settled(session: SourceSession, lake: LogLake, moment: Moment, task: TableTask) -> TableTask:

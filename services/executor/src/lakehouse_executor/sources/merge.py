@@ -19,7 +19,7 @@ from lakehouse_executor.sources.queries import changed_rows
 from lakehouse_executor.sources.rows import read_rows
 from opscore.ports.source import SourceSession
 
-HASH = pa.field("__hash", pa.int64())
+HASH = pa.field("HASH", pa.int64())  # the lake's own names are lower case, so none can be the same
 MODULUS = 1 << 64
 
 

@@ -6,16 +6,19 @@ tables from `ir_model_fields` and `ir_model_relation`, columns and keys from Pos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse_executor.change_log import LOG_COLUMNS
 from lakehouse_executor.sources.rewritten import refuse_rewritten
 from lakehouse_executor.sources.scope import Scope
 from lakehouse_executor.sources.tables import SourceColumn, SourceTable
-from opscore.domain.errors import SourceNotOdoo, SourceRefused, SourceRightMissing, TableWithoutKey
+from opscore.domain.errors import SourceNotOdoo, SourceRefused, SourceRightMissing, TableWithoutKey, UnsupportedType
 from opscore.ports.source import SourceSession
 
+PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 NEEDED = ("ir_model", "ir_model_fields", "ir_model_relation")
 
 HOME = """
@@ -118,9 +121,10 @@ async def discover(session: SourceSession, scope: Scope, group: str | None = Non
     keys = {row["oid"]: tuple(row["key"]) for row in await session.fetch(KEYS, oids)}
     facts = await _facts(session, schema)
     tables = [
-        _table(schema, there[name], claim, scope, columns[there[name]["oid"]], keys, facts, role)
+        _table(schema, there[name], claim, scope, columns.get(there[name]["oid"], ()), keys, facts, role)
         for name, claim in sorted(chosen.items())
     ]
+    _refuse_names(tables)
     _refuse_twins(tables)
     return tables
 
@@ -216,6 +220,23 @@ def _by_table(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, 
     for row in rows:
         grouped.setdefault(row["oid"], []).append(row)
     return grouped
+
+
+def _refuse_names(tables: Iterable[SourceTable]) -> None:
+    """Names that the lake cannot carry, or keeps for the log's own columns."""
+    for table in tables:
+        if not PLAIN_NAME.fullmatch(table.name.lower()):
+            raise SourceRefused(
+                source="odoo",
+                reason=f"table {table.name!r} has a name other than letters, digits and underscores",
+                hint="Name the table under `exclude` in the spec, or rename it in the source.",
+            )
+        for column in table.columns:
+            if column.lake_name in LOG_COLUMNS:
+                raise UnsupportedType(
+                    f"Column {column.name} of source table {table.name} is named as a column that the lake adds itself",
+                    hint="Name it under `exclude_columns` in the spec (its table under `exclude` if it is in the key).",
+                )
 
 
 def _refuse_twins(tables: Iterable[SourceTable]) -> None:
