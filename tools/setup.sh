@@ -15,7 +15,7 @@ if command -v uv >/dev/null 2>&1; then
 else
   uv="$venv/bin/uv"
   if [ ! -x "$uv" ]; then
-    grep -A200 '^uv==' requirements.lock | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' >"$venv/uv.txt"
+    awk '/^uv==/ {own = 1; print; next} own && /^ +--hash/ {print; next} {own = 0}' requirements.lock >"$venv/uv.txt"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$venv/uv.txt"
   fi
 fi

@@ -403,6 +403,7 @@ comment on table ops.run_tables is 'Ledger of publishes: which version of which 
 create table ops.tables (
   name text primary key check (name ~ '^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$'),
   layer text not null,
+  pipeline text not null,
   metadata_location text not null,
   snapshot_id bigint not null,
   rows bigint not null,
@@ -413,7 +414,7 @@ create table ops.tables (
   updated_at timestamptz not null
 );
 create index tables_of_a_run on ops.tables (run_id);
-comment on table ops.tables is 'What readers see now: the published version of every table. Written by publish and rollback only.';
+comment on table ops.tables is 'What readers see now: the published version of every table, and the one pipeline that writes it. Moved by publish and rollback only.';
 
 create table ops.table_states (
   environment_id uuid not null references ops.environments (id),
@@ -1390,6 +1391,7 @@ begin
            interruptions = r.interruptions + (o.outcome = 'interrupted')::integer,
            checkpoint = case when o.clear_checkpoint and r.published_at is null then '{}' else r.checkpoint end,
            manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256),
+           progress = case when o.outcome = 'succeeded' then null else r.progress end,
            lease_token = null, lease_expires_at = null,
            event_seq = r.event_seq + jsonb_array_length(o.events) + 1
       from offered as o
@@ -1694,6 +1696,7 @@ declare
   v_moved integer;
   v_offered integer := jsonb_array_length(p_tables);
   v_stuck text;
+  v_owner text;
   v_next record;
 begin
   select * into v_run from ops.runs as r where r.id = p_run and r.lease_token = p_token for update;
@@ -1706,6 +1709,14 @@ begin
   end if;
   if v_run.cancel_requested_at is not null then
     return 'cancel';
+  end if;
+
+  select t.name, x.pipeline into v_stuck, v_owner
+    from jsonb_to_recordset(p_tables) as t (name text) join ops.tables as x on x.name = t.name
+   where x.pipeline <> v_run.pipeline limit 1;
+  if found then
+    perform ops.refuse('CONFLICT', 409, format('%s belongs to pipeline %s; %s may not write it', v_stuck, v_owner, v_run.pipeline),
+                       'A table has one writer. Give the table another name in one of the two specs.');
   end if;
 
   with offered as materialized (
@@ -1746,8 +1757,8 @@ begin
       as t (name text, base_location text, metadata_location text, snapshot_id bigint, rows_added bigint, rows bigint, files bigint,
             bytes bigint, schema_hash text)
     left join ops.table_states as s on s.environment_id = v_run.environment_id and s.pipeline = v_run.pipeline and s.name = t.name;
-  insert into ops.tables as x (name, layer, metadata_location, snapshot_id, rows, files, bytes, schema_hash, run_id, updated_at)
-  select t.name, split_part(t.name, '.', 1), t.metadata_location, t.snapshot_id, t.rows, t.files, t.bytes, t.schema_hash, p_run, v_now
+  insert into ops.tables as x (name, layer, pipeline, metadata_location, snapshot_id, rows, files, bytes, schema_hash, run_id, updated_at)
+  select t.name, split_part(t.name, '.', 1), v_run.pipeline, t.metadata_location, t.snapshot_id, t.rows, t.files, t.bytes, t.schema_hash, p_run, v_now
     from jsonb_to_recordset(p_tables)
       as t (name text, metadata_location text, snapshot_id bigint, rows bigint, files bigint, bytes bigint, schema_hash text)
       on conflict (name) do update
@@ -2240,7 +2251,7 @@ select p.environment_id, p.name, p.bundle, p.layer, p.owner, p.description, p.sc
 comment on view api.pipelines is 'Pipelines and the bundle each has now.';
 
 create view api.tables with (security_invoker = true) as
-select t.name, t.layer, t.rows, t.files, t.bytes, t.snapshot_id::text as snapshot_id, t.metadata_location, t.run_id, t.updated_at from ops.tables as t;
+select t.name, t.layer, t.pipeline, t.rows, t.files, t.bytes, t.snapshot_id::text as snapshot_id, t.metadata_location, t.run_id, t.updated_at from ops.tables as t;
 comment on view api.tables is 'Published tables of the lake.';
 
 create view api.alerts with (security_invoker = true) as

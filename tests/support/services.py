@@ -13,9 +13,9 @@ from uuid import UUID
 
 import anyio
 import asyncpg
-from tests.support.plane import ENVIRONMENT
 
 from opscore.db.listen import Listener
+from support.plane import ENVIRONMENT
 
 ODD_EXECUTOR = Path(__file__).with_name("odd_executor.py")
 DEADLINE = 60

@@ -161,3 +161,14 @@ async def test_a_run_that_was_rolled_back_is_not_retried(plane: Plane) -> None:
 
     with pytest.raises(asyncpg.PostgresError, match="not rolled back can be retried"):
         await plane.db.fetchval("select ops.retry_run($1, 'me')", work.run_id)
+
+
+async def test_a_table_has_one_writer(plane: Plane) -> None:
+    await plane.pipeline("owner")
+    await plane.pipeline("stranger")
+    await plane.publish(await plane.work("owner"), [staged("gold.a", "file:///a1")])
+
+    with pytest.raises(asyncpg.PostgresError, match=r"gold\.a belongs to pipeline owner; stranger may not write it"):
+        await plane.publish(await plane.work("stranger"), [staged("gold.a", "file:///x", base="file:///a1")])
+
+    assert await locations(plane) == {"gold.a": "file:///a1"}

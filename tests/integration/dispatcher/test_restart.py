@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.services import Services
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db import admin
 from opscore.db.migrate import migrate
+from support.services import Services
 
 PASSWORD = "for-tests-only"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.support.services import Services
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
+from support.services import Services
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from uuid import UUID
 import anyio
 import httpx
 import pytest
-from tests.support.services import Process, Services, file_written
+
+from support.services import Process, Services, file_written
 
 LEASE_MS = 3000
 

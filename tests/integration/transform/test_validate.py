@@ -49,7 +49,7 @@ async def test_a_check_that_warns_lets_the_run_go_on(bench: LakeBench) -> None:
 
     result = await bench.validate(rule, staged={"tables": [table]})
 
-    assert result == {"checks": {"pass": 0, "warn": 1, "fail": 0, "error": 0}}
+    assert result["checks"] == {"pass": 0, "warn": 1, "fail": 0, "error": 0}
 
 
 async def test_a_null_share_is_exact_and_names_the_rows(bench: LakeBench) -> None:
@@ -265,14 +265,31 @@ async def test_checks_see_the_staged_version_and_not_the_published_one(bench: La
     assert bench.rows("silver.p") == [{"id": 1, "name": "a"}]
 
 
-async def test_tables_that_the_run_did_not_touch_are_not_checked(bench: LakeBench) -> None:
+async def test_tables_that_the_run_did_not_touch_are_not_checked_by_rules_that_held_before(bench: LakeBench) -> None:
+    rule = {"check": "null_share", "dataset": "silver.*", "column": "name"}
+    await settle(bench, rule)
     await bench.table("silver.bad", NAMED, [(1, None)])
     table = await bench.table("silver.good", NAMED, [(1, "a")])
-    rule = {"check": "null_share", "dataset": "silver.*", "column": "name"}
 
     outcome = await judged(bench, rule, table)
 
     assert (outcome.dataset, outcome.result) == ("silver.good", CheckResult.PASS)
+
+
+async def test_a_rule_that_is_new_is_held_against_tables_that_did_not_change(bench: LakeBench) -> None:
+    rule = {"check": "null_share", "dataset": "silver.*", "column": "name"}
+    await settle(bench, rule)
+    await bench.table("silver.p", NAMED, [(1, None)])
+    stricter = rule | {"max": "0.5"}
+
+    with pytest.raises(GateBlocked, match=r"silver\.p"):
+        await validate(bench.context({"validations": [stricter]}, {}, {}))
+
+
+async def settle(bench: LakeBench, rule: dict[str, Any]) -> None:
+    """A run of these checks that was published."""
+    result = await validate(bench.context({"validations": [rule]}, {}, {}))
+    bench.memory.states.update(result["states"])
 
 
 async def test_a_column_that_is_not_there_is_an_error(bench: LakeBench) -> None:
@@ -311,10 +328,11 @@ async def test_columns_lost_at_the_source_are_a_warning(bench: LakeBench) -> Non
 
 
 async def test_a_run_that_staged_nothing_has_nothing_to_check(bench: LakeBench) -> None:
-    await bench.table("silver.p", NAMED, [(1, None)])
     rule = {"check": "null_share", "dataset": "silver.*", "column": "name"}
+    await settle(bench, rule)
+    await bench.table("silver.p", NAMED, [(1, None)])
 
     result = await validate(bench.context({"validations": [rule]}, {}, {}))
 
-    assert result == {"checks": {"pass": 0, "warn": 0, "fail": 0, "error": 0}}
+    assert result["checks"] == {"pass": 0, "warn": 0, "fail": 0, "error": 0}
     assert bench.memory.artifacts == []

@@ -84,7 +84,11 @@ async def apply(files: tuple[Path, ...]) -> Exit:
         if faults:
             _show_verdict(faults)
             return Exit.USAGE
-        applied = await apply_bundles(lakehouse, [bundle(file) for file in files])
+        bundles = [bundle(file) for file in files]
+        applied = await apply_bundles(lakehouse, bundles)
+    for one in bundles:
+        if one.spec.get("schedule"):
+            say(f"{one.spec['name']}: the schedule is kept, but this release starts no run by itself.")
     output().show({"items": applied}, APPLIED)
     return Exit.OK
 

@@ -32,6 +32,7 @@ class StackSettings:
     def load(cls, environ: Mapping[str, str], home: Path | None = None, port: int | None = None) -> StackSettings:
         """Read the environment; what is given here wins. Raises InvalidSetting."""
         place = (home or home_of(environ)).absolute()
+        _postgres_url(environ, "ODOO_DATABASE_URL")
         return cls(
             home=place,
             port=port if port is not None else _port(environ.get("LAKEHOUSE_PORT")),

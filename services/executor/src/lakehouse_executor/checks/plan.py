@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -44,18 +45,31 @@ class Touched:
         return {**published, **{name: table.metadata_location for name, table in self.staged.items()}}
 
 
-def tasks_of(rules: Iterable[AnyValidation], touched: Touched, published: Mapping[str, str]) -> list[CheckTask]:
-    """One task for each dataset that has something to be checked, by name."""
+def rule_digest(rule: AnyValidation) -> str:
+    """What a rule says, in short: a rule that was changed is another rule."""
+    return hashlib.sha256(rule.model_dump_json().encode()).hexdigest()
+
+
+def tasks_of(
+    rules: Iterable[AnyValidation], touched: Touched, published: Mapping[str, str], settled: Collection[str] = ()
+) -> list[CheckTask]:
+    """One task for each dataset that has something to be checked, by name.
+
+    settled: digests of rules that held when the pipeline last published; any other is held against every dataset it
+    names, touched or not, so that a rule added today does not wait for tomorrow's data.
+    """
     everything = sorted({*published, *touched.staged})
     wanted: dict[str, list[tuple[int, AnyValidation]]] = {}
     for position, rule in enumerate(rules):
-        for name in _datasets(rule, touched, everything):
+        for name in _datasets(rule, touched, everything, new=rule_digest(rule) not in settled):
             wanted.setdefault(name, []).append((position, rule))
     return [_task(name, rules, touched, published) for name, rules in sorted(wanted.items())]
 
 
-def _datasets(rule: AnyValidation, touched: Touched, everything: list[str]) -> list[str]:
+def _datasets(rule: AnyValidation, touched: Touched, everything: list[str], *, new: bool) -> list[str]:
     matching = [name for name in everything if fnmatchcase(name, rule.dataset)]
+    if new:
+        return matching
     if isinstance(rule, Referential) and rule.references.rpartition(".")[0] in touched.staged:
         return matching
     return [name for name in matching if name in touched.staged]

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from anyio import to_thread
 
-from lakehouse_executor.checks.plan import Touched, tasks_of
+from lakehouse_executor.checks.plan import Touched, rule_digest, tasks_of
 from lakehouse_executor.checks.task import CheckTask
 from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.parameters import run_day, run_parameters
@@ -24,6 +24,7 @@ from opscore.domain.phase import Phase
 from opscore.domain.pipeline import PipelineSpec
 
 DATASETS_PER_TRIP = 12
+SETTLED = "checks"  # remembered beside the tables' states: which rules held when the pipeline last published
 STAGING = (Phase.INGEST, Phase.TRANSFORM)
 
 
@@ -35,14 +36,15 @@ async def validate(context: PhaseContext) -> PhaseResult:
     if outcomes:
         await _keep(context, outcomes)
     gate(outcomes)
-    return {"checks": _summary(outcomes)}
+    return {"checks": _summary(outcomes), "states": {SETTLED: {"rules": sorted(map(rule_digest, spec.validations))}}}
 
 
 async def _outcomes(context: PhaseContext, spec: PipelineSpec, touched: Touched) -> list[CheckOutcome]:
     published = await to_thread.run_sync(context.lake.published)
     pointers = touched.pointers(published)
     parameters = run_parameters(spec, context.order.params, run_day(context))
-    tasks = tasks_of(spec.validations, touched, published)
+    states = await context.control.table_states(context.order.lease)
+    tasks = tasks_of(spec.validations, touched, published, states.get(SETTLED, {}).get("rules", ()))
     calls = [
         (context.lake_options, _pointers_of(batch, pointers), batch, parameters)
         for batch in in_batches(tasks, DATASETS_PER_TRIP)

@@ -3,7 +3,7 @@ with watched as (
     (
         select r.id
         from ops.runs as r
-        where r.environment_id = $1
+        where r.environment_id = $1 and r.pipeline <> 'query'
         order by r.created_at desc, r.id desc
         limit $2
     )
