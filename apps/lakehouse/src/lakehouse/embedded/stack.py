@@ -71,13 +71,13 @@ async def up(
 async def down(home: Path | None = None) -> bool:
     """Stop the stack, or what is left of one whose supervisor was killed. False when there was nothing to stop."""
     place = (home or home_of(os.environ)).absolute()
-    if lock.is_held(place):
+    asked = lock.is_held(place)
+    if asked:
         await _ask_supervisor(place)
-        return True
     if not place.is_dir():
         return False
-    with lock.only_supervisor(place):
-        return await anyio.to_thread.run_sync(_stop_leftovers, place)
+    with lock.only_supervisor(place):  # also when one was asked: it may have been dying, and left everything behind
+        return await anyio.to_thread.run_sync(_stop_leftovers, place) or asked
 
 
 async def status(home: Path | None = None) -> StackStatus:
