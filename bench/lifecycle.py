@@ -18,7 +18,7 @@ async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
     """Runs a second: N runs wait, the services start, the clock runs from the first lease to the last end."""
     async with services(postgres) as house:
         await house.enqueue(runs)
-        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="2000")
+        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="1500")
         await house.executor_is_known()
         house.start(["-m", "lakehouse_dispatcher"])
         await _all_ended(house, runs)

@@ -1043,6 +1043,7 @@ declare
   v_left integer := p_limit;
   v_got integer;
   v_needs text[];
+  v_by jsonb := jsonb_build_object('executor', p_only);
 begin
   select * into v_settings from ops.settings;
   if v_settings.paused_at is not null then
@@ -1117,7 +1118,9 @@ begin
     ),
     recorded as (
       insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-      select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', v_now, jsonb_build_object('executor', l.executor_id) from leased as l
+      select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', v_now,
+             case when p_only is null then jsonb_build_object('executor', l.executor_id) else v_by end
+        from leased as l
       union all
       select l.id, l.event_seq, l.attempt, 'PHASE_STARTED', v_now, jsonb_build_object('phase', l.phase) from leased as l where p_start
     )

@@ -50,8 +50,11 @@ class Storage:
 
     def initialise(self) -> None:
         """Create the warehouse's root and its marker; the second time changes nothing."""
-        with translated(self.root):
-            self.fs.create_dir(self.path(self.root), recursive=True)
+        try:
+            with translated(self.root):
+                self.fs.create_dir(self.path(self.root), recursive=True)
+        except FileNotFoundError:
+            raise WarehouseMissing(where=self.root) from None
         if self.fs.get_file_info(self.path(f"{self.root}/{MARKER}")).type == fs.FileType.NotFound:
             self.put(f"{self.root}/{MARKER}", b"Lakehouse Control Room warehouse\n")
 
