@@ -165,7 +165,7 @@ class LakeCatalog:
             with translated(metadata_location):
                 return self._catalog.at((namespace, short), metadata_location)
         except FileNotFoundError:
-            self._storage.require()  # a warehouse that is gone is another fault than a file that is
+            self.storage.require()  # a warehouse that is gone is another fault than a file that is
             raise NotFound(kind="table version", name=f"{name} at {metadata_location}", noun="table") from None
 
     def _version(self, table: Table, as_of: datetime | int | None) -> TableVersion:
