@@ -133,6 +133,9 @@ async def test_types_planted_in_pg_temp_do_not_run_with_the_owner_s_rights(plane
         """
     )
 
-    await plane.db.fetch(call)
+    with pytest.raises(asyncpg.RaiseError, match="planted code ran"):
+        await plane.db.fetchval("select pg_catalog.now()::pg_temp.timestamptz")  # the trap is armed
+
+    assert await plane.db.fetch(call) is not None
 
     await plane.db.execute("reset session authorization")
