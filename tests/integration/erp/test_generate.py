@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 
 import asyncpg
@@ -11,6 +12,7 @@ import pytest
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from lakehouse.erp import generate
+from opscore.db.load import loading
 from opscore.domain.errors import Conflict, InvalidInput, SourceRightMissing, SourceUnavailable
 from support.erp import Erp
 
@@ -137,6 +139,17 @@ async def test_a_connection_that_breaks_in_the_middle_is_reported(postgres: Thro
 
     with pytest.raises(SourceUnavailable, match="broke while loading"):
         await generate(dsn, scale=0.1, progress=Cut())
+
+
+async def test_a_session_ended_between_two_statements_is_reported(postgres: ThrowawayPostgres) -> None:
+    dsn = await postgres.create_database("erp_ended")
+
+    with pytest.raises(SourceUnavailable, match="broke while loading"):
+        async with loading(dsn) as load:
+            await cut(dsn)
+            with suppress(asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError):
+                await load.fetch("select 1")
+            await load.copy_csv("anything", ["id"], [b"1\n"])
 
 
 async def cut(dsn: str) -> None:

@@ -15,7 +15,13 @@ import asyncpg
 from opscore.domain.errors import SourceRightMissing, SourceUnavailable, StorageFull
 
 REFUSALS = (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError)
-BREAKS = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)  # the last: lost under a COPY
+BREAKS = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,  # lost under a COPY
+)
 TIMEOUT_SECONDS = 30
 
 
@@ -61,7 +67,9 @@ async def loading(dsn: str) -> AsyncGenerator[Load]:
         ) from refusal
     except asyncpg.DiskFullError as refusal:
         raise StorageFull(where=_masked(dsn)) from refusal
-    except BREAKS as refusal:
+    except (*BREAKS, asyncpg.InterfaceError) as refusal:
+        if isinstance(refusal, asyncpg.InterfaceError) and not connection.is_closed():
+            raise  # a call of ours that asyncpg refuses, not a break
         raise SourceUnavailable(source=_masked(dsn), reason="the connection broke while loading") from refusal
     finally:
         connection.terminate()  # ends an open transaction too, and waits for nothing, not even a broken COPY
