@@ -15,12 +15,18 @@ COMMAND = "python -m bench lifecycle"
 
 
 async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
-    """Runs a second: N runs wait, the services start, the clock runs from the first lease to the last end."""
+    """Runs a second: N runs wait behind the pause while the services start; the clock runs from the first lease.
+
+    Starting a Python process costs as much as thousands of runs, and the peer's clock leaves it out too.
+    """
     async with services(postgres) as house:
+        await house.pause()
         await house.enqueue(runs)
         house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="1500")
         await house.executor_is_known()
         house.start(["-m", "lakehouse_dispatcher"])
+        await house.dispatcher_leads()
+        await house.resume()
         await _all_ended(house, runs)
         first, last, events = await house.db.fetchrow(
             """

@@ -65,6 +65,20 @@ class Services:
         while not await self.db.fetchval("select exists (select from ops.executors)"):
             await asyncio.sleep(0.05)
 
+    async def dispatcher_leads(self) -> None:
+        """Wait until a dispatcher acts."""
+        while not await self.db.fetchval("select exists (select from ops.leaders where role = 'dispatcher')"):
+            await asyncio.sleep(0.05)
+
+    async def pause(self) -> None:
+        """No run is leased until `resume`."""
+        await self.db.execute("update ops.settings set paused_at = ops.now(), paused_by = 'bench', paused_reason = 'start'")
+
+    async def resume(self) -> None:
+        """Lease again, and ring for it."""
+        await self.db.execute("update ops.settings set paused_at = null, paused_by = null, paused_reason = null")
+        await self.db.execute("notify lakehouse_work")
+
     async def enqueue(self, count: int) -> list[uuid.UUID]:
         """Enqueue no-op runs in batches."""
         ids: list[uuid.UUID] = []
