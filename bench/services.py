@@ -72,7 +72,9 @@ class Services:
 
     async def pause(self) -> None:
         """No run is leased until `resume`."""
-        await self.db.execute("update ops.settings set paused_at = ops.now(), paused_by = 'bench', paused_reason = 'start'")
+        await self.db.execute(
+            "update ops.settings set paused_at = ops.now(), paused_by = 'bench', paused_reason = 'start'"
+        )
 
     async def resume(self) -> None:
         """Lease again, and ring for it."""
