@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
 
 from lakehouse_controlroom.web import routed
@@ -52,7 +52,7 @@ def parameters(document: dict[str, Any], operation: dict[str, Any]) -> set[tuple
 
 
 def test_the_contract_is_valid_openapi(contract: dict[str, Any]) -> None:
-    validate(contract)
+    assert list(OpenAPIV31SpecValidator(contract).iter_errors()) == []
 
 
 def test_the_contract_names_exactly_the_paths_that_are_served(contract: dict[str, Any], served: dict[str, Any]) -> None:

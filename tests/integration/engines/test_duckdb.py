@@ -67,11 +67,14 @@ def test_folders_of_dead_processes_are_swept(tmp_path: Path, monkeypatch: pytest
     assert [folder.name for folder in own.parent.iterdir()] == [str(os.getpid())]
 
 
-def test_closing_twice_is_fine() -> None:
+def test_an_engine_that_was_closed_twice_answers_no_more() -> None:
     engine = DuckDBEngine()
 
     engine.close()
     engine.close()
+
+    with pytest.raises(QueryFailed, match="closed"):
+        engine.rows("select 1")
 
 
 @pytest.mark.parametrize("order_by", ["h", '"n"'])

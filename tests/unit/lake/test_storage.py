@@ -10,7 +10,7 @@ import pytest
 
 from opscore.domain.errors import LakeUnavailable, StorageFull, WarehouseMissing
 from opscore.lake.options import LakeOptions
-from opscore.lake.storage import HashingFile, Storage, init_warehouse, translated
+from opscore.lake.storage import MARKER, HashingFile, Storage, init_warehouse, translated
 from opscore.lake.writer import ParquetFiles
 
 SCHEMA = pa.schema([pa.field("id", pa.int64(), metadata={b"PARQUET:field_id": b"1"})])
@@ -74,11 +74,14 @@ def test_a_folder_without_the_marker_is_no_warehouse(tmp_path: Path) -> None:
 
 
 def test_a_warehouse_is_initialised_once(tmp_path: Path) -> None:
-    options = options_at(tmp_path / "warehouse")
+    options, marker = options_at(tmp_path / "warehouse"), tmp_path / "warehouse" / MARKER
     init_warehouse(options)
+    Storage(options).require()
+    marker.write_bytes(b"as an older release wrote it")
+
     init_warehouse(options)
 
-    Storage(options).require()
+    assert marker.read_bytes() == b"as an older release wrote it"
 
 
 def test_options_keep_secrets_out_of_their_text() -> None:
