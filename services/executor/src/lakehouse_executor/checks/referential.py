@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from lakehouse_executor.checks.finding import Finding, first_of, of_rows, within
+from lakehouse_executor.checks.finding import Finding, of_rows
 from lakehouse_executor.checks.scope import Scope
+from lakehouse_executor.checks.tally import tally
 from opscore.domain.validation import Referential
 
 
@@ -17,15 +16,5 @@ def referential(rule: Referential, scope: Scope) -> Finding:
     lost = f"{column} is not null and {column} not in ({values})"
     total = scope.count(f"select count(*) from {scope.rows} as t")  # noqa: S608 - as above
     orphans = scope.count(f"select count(*) from {scope.rows} as t where {lost}")  # noqa: S608 - as above
-    passed = within(orphans, rule.max)
-    samples = () if passed else scope.samples(lost)
-    return Finding(
-        passed=passed,
-        value=Decimal(orphans),
-        threshold=rule.max,
-        message=(
-            f"{of_rows(orphans, total)} of {scope.table.name} have a {rule.column} "
-            f"that is not in {rule.references}{first_of(samples)}"
-        ),
-        sample_keys=samples,
-    )
+    said = f"{of_rows(orphans, total)} of {scope.table.name} have a {rule.column} that is not in {rule.references}"
+    return tally(orphans, rule.max, said, lambda: scope.samples(lost))

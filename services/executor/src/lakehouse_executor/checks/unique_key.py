@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from lakehouse_executor.change_log import key_of, ordered_by
-from lakehouse_executor.checks.finding import Finding, counted, first_of, within
+from lakehouse_executor.checks.finding import Finding, counted
 from lakehouse_executor.checks.scope import SAMPLES, Scope
+from lakehouse_executor.checks.tally import tally
 from opscore.domain.errors import InvalidInput
 from opscore.domain.sql_text import columns_text
 from opscore.domain.validation import UniqueKey
@@ -21,13 +20,7 @@ def unique_key(rule: UniqueKey, scope: Scope) -> Finding:
         scope.require(name)
     repeated = f"select {columns_text(key)} from {scope.rows} as t group by all having count(*) > 1"  # noqa: S608 - names are quoted
     keys = scope.count(f"select count(*) from ({repeated})")  # noqa: S608 - as above
-    passed = within(keys, rule.max)
-    samples = () if passed else scope.keys(key, f"{repeated} order by {ordered_by(key)} limit {SAMPLES}")
+    first = f"{repeated} order by {ordered_by(key)} limit {SAMPLES}"
     verb = "stands" if keys == 1 else "stand"
-    return Finding(
-        passed=passed,
-        value=Decimal(keys),
-        threshold=rule.max,
-        message=f"{counted(keys, 'key')} of {scope.table.name} {verb} in more than one row{first_of(samples)}",
-        sample_keys=samples,
-    )
+    said = f"{counted(keys, 'key')} of {scope.table.name} {verb} in more than one row"
+    return tally(keys, rule.max, said, lambda: scope.keys(key, first))
