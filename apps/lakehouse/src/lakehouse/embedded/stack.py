@@ -48,7 +48,8 @@ async def up(
     tried, said = False, ""
     with anyio.move_on_after(LONGEST_START_SECONDS):
         while True:
-            if not lock.is_held(place) and not _daemon_lives(place):
+            # in this order: to look at the lock is to hold it for an instant, and a daemon that comes up would find it taken
+            if not _daemon_lives(place) and not lock.is_held(place):
                 if tried:
                     raise _why_it_ended(place)
                 tried = True
@@ -77,6 +78,7 @@ async def down(home: Path | None = None) -> bool:
     if not place.is_dir():
         return False
     with lock.only_supervisor(place):  # also when one was asked: it may have been dying, and left everything behind
+        await _until_reaped(place)
         return await anyio.to_thread.run_sync(_stop_leftovers, place) or asked
 
 
@@ -137,6 +139,13 @@ async def _ask_supervisor(home: Path) -> None:
 async def _until_released(home: Path) -> None:
     while lock.is_held(home) or _daemon_lives(home):  # noqa: ASYNC110 - another process holds it: nobody can set an event
         await anyio.sleep(LOOK_SECONDS)
+
+
+async def _until_reaped(home: Path) -> None:
+    """Wait for the end of a daemon we started: it was killed, or is about to find the lock taken."""
+    with anyio.move_on_after(LONGEST_STOP_SECONDS):
+        while _daemon_lives(home):  # noqa: ASYNC110 - another process: nobody can set an event
+            await anyio.sleep(LOOK_SECONDS)
 
 
 def _stop_leftovers(home: Path) -> bool:
