@@ -48,7 +48,7 @@ async def up(
     tried, said = False, ""
     with anyio.move_on_after(LONGEST_START_SECONDS):
         while True:
-            # in this order: to look at the lock is to hold it for an instant, and a daemon that comes up would find it taken
+            # in this order: a look at the lock holds it for an instant, and a daemon that comes up would be refused
             if not _daemon_lives(place) and not lock.is_held(place):
                 if tried:
                     raise _why_it_ended(place)
