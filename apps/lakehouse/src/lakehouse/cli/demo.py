@@ -78,11 +78,13 @@ async def _build(stack: Stack) -> Exit:
 
 
 def _show(story: Story, url: str) -> None:
-    if output().is_table:
-        from lakehouse.demo.summary import summary  # noqa: PLC0415
-
-        output().write(summary(story, url))
-        return
+    """The whole document where JSON goes; who did not ask for it by name still gets the few lines, on stderr."""
+    from lakehouse.demo.summary import summary  # noqa: PLC0415
     from lakehouse.output.formats import View  # noqa: PLC0415
 
+    if output().is_table:
+        output().write(summary(story, url))
+        return
     output().show(story.as_json(url), View((), rows="tables"))
+    if output().wanted is None:
+        say(summary(story, url))
