@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,52 +9,63 @@ import pytest
 
 from lakehouse.embedded.ports import any_free
 from lakehouse.embedded.throwaway import ThrowawayPostgres
+from support.browser import CHROMIUM, Page, browsing
 from support.house import House, opened
 from support.plane import ENVIRONMENT
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000",
-)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package `chromium`")
 
 
 @pytest.fixture
-async def room(postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path) -> AsyncIterator[tuple[House, str]]:
-    """A control room that serves the page, and its address."""
+async def house(postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path) -> AsyncIterator[House]:
     async with opened(postgres, control_dsn, "postgresql://nowhere/none", tmp_path) as house:
-        port = any_free()
-        house.start("controlroom", LAKEHOUSE_PORT=str(port))
-        await house.ready("controlroom")
-        yield house, f"http://127.0.0.1:{port}"
+        yield house
 
 
-async def seen(url: str, folder: Path) -> str:
-    """The page's document after its scripts ran."""
-    browser = await asyncio.create_subprocess_exec(
-        str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", url,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env={**os.environ, "HOME": str(folder)},
-    )  # fmt: skip
-    document, _ = await asyncio.wait_for(browser.communicate(), 60)
-    return document.decode()
+@pytest.fixture
+async def room(house: House) -> str:
+    """The address of a control room that serves the page."""
+    port = any_free()
+    house.start("controlroom", LAKEHOUSE_PORT=str(port))
+    await house.ready("controlroom")
+    return f"http://127.0.0.1:{port}"
 
 
-async def test_an_empty_room_names_the_next_step(room: tuple[House, str], tmp_path: Path) -> None:
-    _, url = room
-
-    document = await seen(url, tmp_path)
-
-    assert "lakehouse pipeline" in document or "lakehouse demo" in document
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    async with browsing(tmp_path) as page:
+        yield page
 
 
-async def test_a_run_is_shown_with_its_pipeline_and_state(room: tuple[House, str], tmp_path: Path) -> None:
-    house, url = room
+async def test_an_empty_room_names_the_next_step(room: str, page: Page) -> None:
+    await page.open(room)
+
+    text = await page.shows("No run yet.", "No table is published yet.")
+
+    assert "lakehouse demo" in text
+    assert "lakehouse pipeline run odoo_ingest_bronze" in text
+
+
+async def test_a_run_that_comes_while_somebody_looks_is_shown_with_its_state(
+    house: House, room: str, page: Page
+) -> None:
     await house.apply(["silver_to_gold"], after=[])
+    await page.open(room)
+    await page.shows("No run yet.")
+
     await house.db.fetch("select * from ops.enqueue_run($1, 'silver_to_gold')", ENVIRONMENT)
 
-    document = await seen(url, tmp_path)
+    text = await page.shows("silver_to_gold", "queued")
+    assert "No run yet." not in text
 
-    assert "silver_to_gold" in document
-    assert "queued" in document
+
+async def test_a_run_that_is_opened_shows_its_parameters_and_events(house: House, room: str, page: Page) -> None:
+    await house.apply(["silver_to_gold"], after=[])
+    run_id = await house.enqueue("silver_to_gold")
+    await page.open(room)
+    await page.shows("silver_to_gold", "queued")
+
+    await page.click(f"a[href='/runs/{run_id}']")
+
+    text = await page.shows(str(run_id), "run created")
+    assert "as_of=2026-06-30" in text
