@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -194,6 +195,34 @@ async def test_a_blocked_gate_ends_with_7_and_names_check_and_keys(
     assert code == 7
     assert "failed" in out
     assert "check unique on gold.a.id: 2 (allowed 0); first bad keys: 7" in cli.said
+
+
+async def test_a_run_as_a_table_shows_phases_error_hint_and_checks(
+    cli: Cli, executor: Executor, tmp_path: Path
+) -> None:
+    run_id = (await cli.json("pipeline", "run", await applied(cli, tmp_path)))["run"]["id"]
+    await executor.fail(GATE)
+
+    _, out = await cli("run", "show", run_id, "-o", "table")
+
+    assert "GATE_BLOCKED: Gate unique blocked gold.a.\n            Look.\n" in out
+    assert re.search(r"\nPhases\n.*\ntransform +1 +interrupted +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", out)
+    assert re.search(r"\nfail +unique +gold\.a +id ", out)
+
+
+async def test_a_run_that_was_rolled_back_says_so_in_the_list(
+    cli: Cli, executor: Executor, control_dsn: str, tmp_path: Path
+) -> None:
+    run_id = (await cli.json("pipeline", "run", await applied(cli, tmp_path)))["run"]["id"]
+    await executor.succeed()
+    async with open_database(control_dsn, application="tests") as owner:
+        await owner.fetch("update ops.runs set rolled_back_at = ops.now() where id = $1", UUID(run_id))
+
+    _, table = await cli("run", "list", "-o", "table")
+    [run] = (await cli.json("run", "list"))["items"]
+
+    assert "succeeded, rolled back" in table
+    assert run["state"] == "succeeded"
 
 
 async def test_a_run_that_stays_held_ends_with_8_at_the_timeout(cli: Cli, executor: Executor, tmp_path: Path) -> None:

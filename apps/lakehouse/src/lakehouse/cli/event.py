@@ -32,7 +32,7 @@ def event() -> None:
 async def tail(run_id: UUID | None, limit: int, *, follow: bool) -> None:
     """The newest events, oldest first: JSON lines unless a terminal or `-o` wants it otherwise."""
     from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
-    from lakehouse.client.tailing import TailOfAll, TailOfRun  # noqa: PLC0415
+    from lakehouse.client.tailing import TailOfAll, TailOfRun, everything  # noqa: PLC0415
 
     async with connect() as lakehouse:
         if run_id is None:
@@ -43,14 +43,7 @@ async def tail(run_id: UUID | None, limit: int, *, follow: bool) -> None:
         if follow:
             await _follow(lakehouse, log)
         else:
-            _show(await _everything(log) if run_id else await log.more())
-
-
-async def _everything(log: Tail) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while more := await log.more():
-        rows += more
-    return rows
+            _show(await everything(log) if run_id else await log.more())
 
 
 async def _follow(lakehouse: Lakehouse, log: Tail) -> None:

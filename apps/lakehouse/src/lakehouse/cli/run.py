@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -11,15 +11,15 @@ from lakehouse.cli.base import Noun, asynchronous, output, say
 from lakehouse.cli.exits import Exit
 from lakehouse.output.formats import View
 
+if TYPE_CHECKING:
+    from lakehouse.client import Lakehouse
+
 STATES = ("queued", "held", "claimed", "running", "succeeded", "failed", "canceled")
 RUNS = View(
     ("id", "pipeline", "state", "phase", "attempt", "score", "created_at:created", "finished_at:finished"),
     empty="No run matches. `lakehouse pipeline run NAME` starts one.",
 )
-ONE = View(
-    ("id", "pipeline", "state", "phase", "attempt", "score", "started_at:started", "finished_at:finished", "error"),
-    rows="run",
-)
+ONE = View((), rows="run")
 RUN_ID = click.argument("run_id", metavar="ID", type=click.UUID)
 
 
@@ -42,7 +42,7 @@ async def list_runs(state: str | None, pipeline: str | None, limit: int, after: 
         page = await lakehouse.people.runs(
             lakehouse.environment, state=state, pipeline=pipeline, limit=limit, after=after
         )
-    output().show({"items": page.items, "next": page.next}, RUNS)
+    output().show({"items": _spoken(page.items), "next": page.next}, RUNS)
     if page.next and output().is_table:
         say(f"There are more: --after {page.next}")
 
@@ -55,7 +55,7 @@ async def show(run_id: UUID) -> None:
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        _show(await lakehouse.people.run(run_id))
+        await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
 @run.command()
@@ -74,7 +74,7 @@ async def watch(run_id: UUID, timeout: float | None) -> Exit:  # noqa: ASYNC109 
             [ended] = await lakehouse.wait(run_id, patience=patience, saw=lambda runs: output().line({"run": runs[0]}))
         else:
             [ended] = await wait_for(lakehouse, run_id, timeout=timeout)
-            _show(ended)
+            await _show(lakehouse, ended)
     return explain(ended, timeout)
 
 
@@ -88,7 +88,7 @@ async def retry(run_id: UUID) -> None:
 
     async with connect() as lakehouse:
         await lakehouse.people.retry_run(run_id, by=whoami())
-        _show(await lakehouse.people.run(run_id))
+        await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
 @run.command()
@@ -102,7 +102,7 @@ async def cancel(run_id: UUID, reason: str | None) -> None:
 
     async with connect() as lakehouse:
         await lakehouse.people.cancel_run(run_id, by=whoami(), reason=reason)
-        _show(await lakehouse.people.run(run_id))
+        await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
 @run.command()
@@ -117,8 +117,25 @@ async def rollback(run_id: UUID, reason: str) -> None:
     async with connect() as lakehouse:
         tables = await lakehouse.people.rollback_run(run_id, by=whoami(), reason=reason)
         say(f"{tables} tables are back at the version before run {run_id}.")
-        _show(await lakehouse.people.run(run_id))
+        await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
-def _show(run: dict[str, Any]) -> None:
-    output().show({"run": run}, ONE)
+def _spoken(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For people, a run that was rolled back says so where its state stands."""
+    if not output().is_table:
+        return runs
+    from lakehouse.output.run_sheet import spoken_state  # noqa: PLC0415 - rich is slow to import
+
+    return [{**run, "state": spoken_state(run)} for run in runs]
+
+
+async def _show(lakehouse: Lakehouse, run: dict[str, Any]) -> None:
+    if not output().is_table:
+        output().show({"run": run}, ONE)
+        return
+    from lakehouse.client.phases import phases_of  # noqa: PLC0415
+    from lakehouse.client.tailing import TailOfRun, everything  # noqa: PLC0415
+    from lakehouse.output.run_sheet import print_run  # noqa: PLC0415
+
+    events = await everything(TailOfRun(lakehouse.people, UUID(run["id"])))
+    print_run(run, phases_of(events))

@@ -1,4 +1,4 @@
-"""The event log read forward, each event once: of everything, or of one run. Used by `event tail`."""
+"""The event log read forward, each event once: of everything, or of one run. Used by `event tail` and `run show`."""
 
 from __future__ import annotations
 
@@ -65,3 +65,11 @@ class TailOfRun:
             self._last = row["run_seq"]
             self._ended = row["type"] in ENDS or (self._ended and row["type"] == "RUN_SCORED")
         return rows
+
+
+async def everything(log: Tail) -> list[Json]:
+    """All there is now."""
+    rows: list[Json] = []
+    while more := await log.more():
+        rows += more
+    return rows
