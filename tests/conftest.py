@@ -14,9 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db import admin
+
+settings.register_profile("patient", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+settings.load_profile("patient")  # a busy machine is no fault of what is tested
 
 TEMPLATE = "lakehouse_template"
 SERVICE_ROLES = tuple(

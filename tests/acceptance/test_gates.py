@@ -8,7 +8,7 @@ from support.house import House
 from support.plane import ENVIRONMENT
 from support.receiver import Receiver
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 IMPOSSIBLE = {
     "check": "accepted_values",

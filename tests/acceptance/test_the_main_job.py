@@ -14,7 +14,7 @@ from opscore.lake.options import LakeOptions
 from support.house import House
 from support.marts import SQL, at_the_source, in_the_lake
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 AS_OF = date(2026, 6, 30)
 
@@ -76,7 +76,7 @@ async def test_the_real_odoo_arrives_whole_and_its_marts_agree_to_the_last_digit
     await odoo_house.apply()
     odoo_house.start_all()
 
-    runs = await odoo_house.through(as_of="2026-06-30", within=120)
+    runs = await odoo_house.through(as_of="2026-06-30", within=180)
 
     counts = await source_counts(odoo_house.source_dsn, await source_tables_in_scope(odoo_house.source_dsn))
     assert lake_counts(odoo_house, "bronze") == counts
@@ -139,7 +139,7 @@ async def test_publishing_new_data_runs_the_pipelines_that_follow(house: House) 
     chain = await house.until(
         lambda: house.db.fetch("select pipeline, state::text from ops.runs order by created_at"),
         lambda rows: len(rows) == 3 and all(row["state"] == "succeeded" for row in rows),
-        within=60,
+        within=120,
         waiting_for="the chain of three",
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from support.house import House
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 async def zombie_publishes(house: House) -> tuple[str, list[str]]:

@@ -142,7 +142,7 @@ class House:
     async def run(self, run_id: uuid.UUID) -> dict[str, Any]:
         return dict(await self.db.fetchrow("select * from api.runs where id = $1", run_id))
 
-    async def ended(self, run_id: uuid.UUID, *, within: float = 90) -> dict[str, Any]:
+    async def ended(self, run_id: uuid.UUID, *, within: float = 120) -> dict[str, Any]:
         """Wait for the end of a run; fails with the state and the executor's log when it does not come."""
         return await self.until(
             lambda: self.run(run_id),
@@ -151,7 +151,7 @@ class House:
             waiting_for=f"the end of {run_id}",
         )
 
-    async def until(self, look: Any, happy: Any, *, within: float = 30, waiting_for: str = "a state") -> Any:
+    async def until(self, look: Any, happy: Any, *, within: float = 60, waiting_for: str = "a state") -> Any:
         """Look again at every doorbell of the feed (and each quarter second) until it is as wanted."""
         deadline = time.monotonic() + within
         while True:
@@ -167,7 +167,7 @@ class House:
             except TimeoutError:
                 continue
 
-    async def through(self, *pipelines: str, within: float = 90, **params: Any) -> list[dict[str, Any]]:
+    async def through(self, *pipelines: str, within: float = 120, **params: Any) -> list[dict[str, Any]]:
         """Run pipelines one after the other to success."""
         runs = []
         for pipeline in pipelines or PIPELINES:

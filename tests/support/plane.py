@@ -12,6 +12,12 @@ import asyncpg
 
 ENVIRONMENT = uuid.UUID("00000000-0000-4000-8000-000000000003")
 
+WAITERS = """
+    select exists (
+      select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0
+    )
+"""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -97,6 +103,6 @@ def staged(name: str, location: str, base: str | None = None, rows: int = 1) -> 
 
 
 async def somebody_waits(connection: asyncpg.Connection) -> None:
-    """Until another session waits for a lock."""
-    while not await connection.fetchval("select exists (select from pg_locks where not granted)"):  # noqa: ASYNC110
+    """Until another session of this database waits for a lock."""
+    while not await connection.fetchval(WAITERS):  # noqa: ASYNC110 - another session's state
         await asyncio.sleep(0.01)

@@ -32,7 +32,7 @@ class Seen:
 
     async def until(self, kind: type[Kind], count: int = 1) -> list[Kind]:
         """Wait until so many of a kind were noticed."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.of(kind)) < count:
                 self._news.clear()
                 await self._news.wait()

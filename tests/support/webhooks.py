@@ -52,7 +52,7 @@ class Receiver:
 
     async def until(self, count: int) -> list[Received]:
         """Wait until so many requests came."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: len(self.received) >= count)
         return self.received
 

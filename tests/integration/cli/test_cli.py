@@ -28,7 +28,7 @@ from opscore.lake.storage import init_warehouse
 ROOT = Path(__file__).parents[3]
 GATE = {"code": "GATE_BLOCKED", "message": "Gate unique blocked gold.a.", "hint": "Look."}
 CHECK = CheckOutcome("unique", "gold.a", "id", CheckAction.FAIL, CheckResult.FAIL, "2", "0", ("7",), "2 twice")
-PATIENCE_S = 20
+PATIENCE_S = 60
 SPEC = """
 version: 1
 name: {name}
@@ -231,7 +231,7 @@ async def test_a_run_that_stays_held_ends_with_8_at_the_timeout(cli: Cli, execut
     await executor.take()
 
     async with asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(cli("pipeline", "run", name, "--wait", "--timeout", "2", "-o", "json"))
+        waiting = tasks.create_task(cli("pipeline", "run", name, "--wait", "--timeout", "4", "-o", "json"))
         tasks.create_task(hold_next(executor, waiting))
 
     code, out = await waiting
@@ -393,6 +393,79 @@ async def test_a_statement_nobody_waits_for_any_more_is_canceled(cli: Cli) -> No
 
     [query] = (await cli.json("query", "list"))["items"]
     assert (code, query["state"], query["sql"]) == (9, "canceled", "select 1")
+
+
+async def test_a_statement_that_ran_out_of_time_is_said_to_be_canceled(cli: Cli) -> None:
+    await cli("sql", "select 1", "--timeout", "0.1", "-o", "json")
+
+    error = json.loads(cli.said)["error"]
+    assert error["code"] == "TIMED_OUT"
+    assert error["message"] == "The statement was queued after 0.1 s: it was canceled."
+    assert "goes on" not in cli.said
+
+
+async def test_a_statement_under_way_when_time_is_up_is_said_to_be_stopped(cli: Cli, executor: Executor) -> None:
+    async def take() -> None:
+        await executor.take()
+
+    async with beside(take):
+        code, _ = await cli("sql", "select 1", "--timeout", "3", "-o", "json")
+
+    assert code == 9
+    assert "its executor was told to stop it" in json.loads(cli.said)["error"]["message"]
+
+
+async def test_an_engine_that_no_executor_has_starts_no_run_and_names_those_there_are(
+    cli: Cli, executor: Executor
+) -> None:
+    await executor.control.register_executor("tests", ["engine:duckdb"], 8, "0")
+
+    code, _ = await cli("sql", "select 1", "--engine", "trino", "-o", "json")
+
+    error = json.loads(cli.said)["error"]
+    assert (code, error["message"]) == (2, "No executor that is alive runs statements on trino.")
+    assert "duckdb" in error["hint"]
+    assert (await cli.json("query", "list"))["items"] == []
+
+
+async def test_an_engine_that_an_executor_has_is_asked(cli: Cli, executor: Executor, warehouse: LakeOptions) -> None:
+    await executor.control.register_executor("another", ["engine:trino"], 8, "0")
+
+    async with beside(lambda: answer(executor, warehouse)):
+        result = await cli.json("sql", "select 1", "--engine", "trino")
+
+    assert (await cli.json("query", "show", result["query_id"]))["query"]["engine"] == "trino"
+
+
+@pytest.mark.parametrize("statement", ["show tables", " SHOW  ALL TABLES ; "])
+async def test_show_tables_lists_what_is_published(cli: Cli, control_dsn: str, statement: str, tmp_path: Path) -> None:
+    run_id = (await cli.json("pipeline", "run", await applied(cli, tmp_path)))["run"]["id"]
+    async with open_database(control_dsn, application="tests") as owner:
+        await publish(owner, run_id, "gold.a", 12)
+        await publish(owner, run_id, "silver.b", 3)
+
+    listed = await cli.json("sql", statement)
+    cut = await cli.json("sql", statement, "--limit", "1")
+
+    assert listed == {
+        "columns": [{"name": "table", "type": "string"}, {"name": "rows", "type": "long"}],
+        "rows": [["gold.a", 12], ["silver.b", 3]],
+        "row_count": 2,
+        "truncated": False,
+        "query_id": None,
+    }
+    assert (cut["rows"], cut["truncated"]) == ([["gold.a", 12]], True)
+
+
+async def publish(owner: Database, run_id: str, name: str, rows: int) -> None:
+    """A table as a publish leaves it in the catalogue; there is no lake behind it."""
+    await owner.fetch(
+        "insert into ops.tables (name, layer, pipeline, rows, files, bytes, snapshot_id, metadata_location, schema_hash,"
+        " run_id, updated_at) values ($1, split_part($1, '.', 1), 'books', $2, 1, 1, 1, 'nowhere', '', $3, ops.now())",
+        name,
+        rows,
+        UUID(run_id),
+    )
 
 
 async def test_statements_are_found_by_their_text(cli: Cli) -> None:

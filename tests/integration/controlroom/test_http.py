@@ -74,7 +74,7 @@ async def visiting(postgres: ThrowawayPostgres, control_dsn: str, token: str | N
     async with (
         open_database(dsn, application="tests") as database,
         listening(dsn, CHANNELS, application="tests") as wakeups,
-        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
         anyio.create_task_group() as group,
     ):
         people, doorbell = PeopleRpc(database), Doorbell()

@@ -25,7 +25,7 @@ from lakehouse.embedded.status import StackStatus, State
 from opscore.domain.errors import Conflict, NotAllowed, NotFound, Unexpected
 
 PRETEND = str(Path(__file__).with_name("pretend_service.py"))
-PATIENCE = 30.0
+PATIENCE = 60.0
 LOOK = 0.02
 
 

@@ -144,12 +144,15 @@ async def test_a_connection_that_breaks_in_the_middle_is_reported(postgres: Thro
 async def test_a_session_ended_between_two_statements_is_reported(postgres: ThrowawayPostgres) -> None:
     dsn = await postgres.create_database("erp_ended")
 
-    with pytest.raises(SourceUnavailable, match="broke while loading"):
+    async def load_on_after_a_cut() -> None:
         async with loading(dsn) as load:
             await cut(dsn)
             with suppress(asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError):
                 await load.fetch("select 1")
             await load.copy_csv("anything", ["id"], [b"1\n"])
+
+    with pytest.raises(SourceUnavailable, match="broke while loading"):
+        await load_on_after_a_cut()
 
 
 async def cut(dsn: str) -> None:

@@ -52,8 +52,8 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    monkeypatch.setattr(source_link, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(source, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(source_link, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(source, "CONNECT_SECONDS", 2.0)
     parts = urlsplit(bench.dsn)
     proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
@@ -70,14 +70,14 @@ async def test_a_copy_whose_link_goes_silent_ends(bench: Bench, proxy: Proxy) ->
 
     async with export_snapshot(bench.dsn) as (session, _):
         with pytest.raises(SourceUnavailable, match="nothing came from it"):
-            await asyncio.wait_for(session.copy(ROWS, silence), 10)
+            await asyncio.wait_for(session.copy(ROWS, silence), 60)
 
 
 async def test_a_question_whose_link_goes_silent_ends(bench: Bench, proxy: Proxy) -> None:
     async with export_snapshot(bench.dsn) as (session, _):
         proxy.fall_silent()
         with pytest.raises(SourceUnavailable, match="nothing came from it"):
-            await asyncio.wait_for(session.fetch("select 1"), 10)
+            await asyncio.wait_for(session.fetch("select 1"), 60)
 
 
 @pytest.mark.usefixtures("proxy")
@@ -88,7 +88,7 @@ async def test_a_server_that_computes_for_long_is_waited_for(bench: Bench) -> No
         received.append(data)
 
     async with export_snapshot(bench.dsn) as (session, _):
-        slow = await session.fetch("select pg_sleep(1)::text, 7 as n")
-        await session.copy("select 8 from (select pg_sleep(1)) as slow", keep)
+        slow = await session.fetch("select pg_sleep(2.5)::text, 7 as n")
+        await session.copy("select 8 from (select pg_sleep(2.5)) as slow", keep)
 
     assert (slow[0]["n"], b"".join(received)) == (7, b"8\n")

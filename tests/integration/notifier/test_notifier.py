@@ -202,10 +202,12 @@ async def test_what_a_killed_sender_left_is_sent_again_under_the_same_id(
     receiver.script = [Answer(silent=True)]
     environment = {**os.environ, "LAKEHOUSE_DATABASE_URL": notifiers.dsn, "LAKEHOUSE_WEBHOOK_ALLOW": "127.0.0.1"}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "lakehouse_notifier", env=environment)
-    await notifiers.fail()
-    await receiver.until(1)
-    process.kill()
-    await process.wait()
+    try:
+        await notifiers.fail()
+        await receiver.until(1)
+    finally:
+        process.kill()
+        await process.wait()
 
     seen = Seen()
     async with notifiers.running(seen):

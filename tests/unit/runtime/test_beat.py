@@ -68,7 +68,7 @@ async def body() -> AsyncIterator[Body]:
 
 async def work_for_ever(held: HeldLease, meanwhile: Awaitable[None]) -> None:
     """Work that only the lease can end."""
-    with anyio.fail_after(5), held.working():
+    with anyio.fail_after(60), held.working():
         await meanwhile
         await anyio.sleep_forever()
 

@@ -37,7 +37,7 @@ async def supervised(
     test = make_service()
     service = replace(test.service, clock=SystemClock())
     loaded = Settings.load(database_url=DSN, **settings)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         code = await supervise(service, Metrics("test"), loaded, main)
     return code, test
 
