@@ -100,3 +100,48 @@ def test_csv_of_nothing_is_an_empty_line() -> None:
 )
 def test_values_read_as_people_say_them(value: object, text: str) -> None:
     assert cell(value).plain == text
+
+
+def grid(capsys: pytest.CaptureFixture[str], wanted: str, types: list[str], *rows: list[object]) -> str:
+    names = [f"c{number}" for number in range(len(types))]
+    columns = [{"name": name, "type": kind} for name, kind in zip(names, types, strict=True)]
+    Output(wanted).grid({"columns": columns, "rows": list(rows)}, names, rows)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("exact", "text"),
+    [
+        ("1500.0000000000", "1500.00"),
+        ("-0.1250000000", "-0.125"),
+        ("0.0100000001", "0.0100000001"),
+        ("7", "7"),
+        ("1.5", "1.5"),
+        (None, "-"),
+    ],
+)
+def test_a_table_leaves_out_zeros_behind_two_places(
+    exact: str | None, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grid(capsys, "table", ["decimal(38, 10)"], [exact]).splitlines()[1].strip() == text
+
+
+@pytest.mark.parametrize("wanted", ["json", "csv", "jsonl", "yaml"])
+def test_other_formats_keep_every_digit(wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "1500.0000000000" in grid(capsys, wanted, ["decimal(38, 10)"], ["1500.0000000000"])
+
+
+def test_numbers_stand_to_the_right_and_codes_to_the_left(capsys: pytest.CaptureFixture[str]) -> None:
+    types = ["string", "decimal(38, 2)", "long"]
+
+    text = grid(capsys, "table", types, ["101000", "1234.50", "9007199254740993"], ["400", "2.00", 7])
+
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "c0           c1                c2",
+        "101000  1234.50  9007199254740993",
+        "400        2.00                 7",
+    ]
+
+
+def test_a_code_that_looks_like_a_decimal_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert grid(capsys, "table", ["string"], ["1.1000"]).splitlines()[1].strip() == "1.1000"

@@ -62,7 +62,10 @@ class Output:
                 self._show_table(document, view)
 
     def grid(self, document: Document, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Print a result set: names and rows, which for JSON and YAML stand in a document of their own."""
+        """Print a result set: names and rows, which for JSON and YAML stand in a document of their own.
+
+        document: as `lakehouse sql -o json` prints it; tables read the columns' types in it.
+        """
         match self.format:
             case "json" | "yaml":
                 self.show(document, View(()))
@@ -74,7 +77,7 @@ class Output:
             case _:
                 from lakehouse.output.tables import print_grid  # noqa: PLC0415 - rich is slow to import
 
-                print_grid(names, rows)
+                print_grid(names, rows, [column["type"] for column in document["columns"]])
 
     def line(self, row: Document) -> None:
         """Print one row of a stream as a line of JSON, whatever the format."""

@@ -24,7 +24,7 @@ def print_run(run: Json, phases: Sequence[Json]) -> None:
     """Facts, error, phases, checks (the worst first) and tables. phases: as `client.phases.phases_of` answers."""
     for name, value in _facts(run):
         _line(f"{name:<{WIDTH}}  {value}")
-    checks = sorted(run["checks"], key=lambda check: WORST_FIRST.index(check["result"]))
+    checks = sorted(map(_check, run["checks"]), key=lambda check: WORST_FIRST.index(check["result"]))
     _section("Phases", phases, PHASES)
     _section("Checks", checks, CHECKS)
     _section("Tables", run["tables"], TABLES)
@@ -65,6 +65,11 @@ def _state(run: Json) -> str:
 def _attempts(run: Json) -> str:
     told = [f"{run[name]} {word}" for name, word in ENDS if run[name]]
     return f"{run['attempt']} ({', '.join(told)})" if told else str(run["attempt"])
+
+
+def _check(check: Json) -> Json:
+    keys = ", ".join(str(key) for key in check["sample_keys"])
+    return {**check, "sample_keys": keys or None}
 
 
 def _said(value: Any) -> str:

@@ -31,6 +31,7 @@ STATES = {
 LONGEST_CELL = 400
 LONGEST_UNFOLDED = 40
 UNLIMITED = 100_000
+NUMBERS = ("decimal", "int", "long", "float", "double")
 AMOUNTS = frozenset({"rows", "rows_added", "files", "bytes"})
 
 
@@ -44,14 +45,18 @@ def print_table(rows: Sequence[Mapping[str, Any]], view: View) -> None:
     print_grid([title for _, title in columns], values)
 
 
-def print_grid(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print values under their names, numbers to the right; long texts are folded, never what one copies."""
+def print_grid(names: Sequence[str], rows: Sequence[Sequence[Any]], types: Sequence[str] = ()) -> None:
+    """Print values under their names, numbers to the right; long texts are folded, never what one copies.
+
+    types: Iceberg's, where they are known: exact numbers come as text, and only their type tells them from a code.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = [[cell(value) for value in row] for row in rows]
+    kinds = types or [""] * len(names)
+    cells = [[cell(_readable(value, kind)) for value, kind in zip(row, kinds, strict=True)] for row in rows]
     needed = 0
     for index, name in enumerate(names):
         longest = max([len(name), *(row[index].cell_len for row in cells)])
-        numeric = _is_numeric([row[index] for row in rows])
+        numeric = kinds[index].startswith(NUMBERS) or _is_numeric([row[index] for row in rows])
         table.add_column(
             Text(name), justify="right" if numeric else "left", overflow="fold", no_wrap=longest <= LONGEST_UNFOLDED
         )
@@ -103,6 +108,14 @@ def _column(text: str) -> tuple[str, str]:
 def _is_numeric(values: Sequence[Any]) -> bool:
     numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in values if value is not None]
     return bool(numbers) and all(numbers)
+
+
+def _readable(value: Any, kind: str) -> Any:
+    """Exact decimals without the zeros that only their scale asks for; two places stay, as money has them."""
+    if not kind.startswith("decimal") or not isinstance(value, str) or "." not in value:
+        return value
+    whole, _, places = value.partition(".")
+    return f"{whole}.{places[: max(2, len(places.rstrip('0')))]}"
 
 
 def _short(text: str) -> str:
