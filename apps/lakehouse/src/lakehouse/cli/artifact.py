@@ -23,12 +23,14 @@ def artifact() -> None:
 
 
 @artifact.command("list")
-@click.option("--run", "run_id", metavar="ID", type=click.UUID, required=True, help="The run.")
+@click.argument("named", metavar="RUN", type=click.UUID, required=False)
+@click.option("--run", "option", metavar="ID", type=click.UUID, help="The run, for scripts that name it so.")
 @asynchronous
-async def list_artifacts(run_id: UUID) -> None:
+async def list_artifacts(named: UUID | None, option: UUID | None) -> None:
     """Artifacts of a run, newest attempt first."""
     from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
 
+    run_id = _one(named, option)
     async with connect() as lakehouse:
         await lakehouse.people.run(run_id)
         output().show({"items": await lakehouse.people.artifacts(run_id)}, ARTIFACTS)
@@ -49,6 +51,15 @@ async def get(artifact_id: UUID, to: Path | None) -> None:
             _save(await read_artifact(lakehouse.target, found), to)
     if to is None or str(to) != "-":
         _show(found)
+
+
+def _one(named: UUID | None, option: UUID | None) -> UUID:
+    """The run that is meant, however it was given. Raises click.UsageError."""
+    if (given := named or option) is None:
+        raise click.UsageError("Name a run: `lakehouse artifact list ID`.")
+    if named and option and named != option:
+        raise click.UsageError(f"Two runs are named, {named} and {option}; name one.")
+    return given
 
 
 def _save(content: bytes, to: Path) -> None:
