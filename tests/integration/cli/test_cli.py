@@ -292,6 +292,36 @@ async def test_runs_are_canceled_and_retried(cli: Cli, tmp_path: Path) -> None:
     assert (canceled["state"], canceled["cancel"], retried["state"], code) == ("canceled", "confirmed", "queued", 1)
 
 
+async def test_a_cancel_of_what_has_ended_changes_nothing_and_says_so(
+    cli: Cli, executor: Executor, tmp_path: Path
+) -> None:
+    run_id = (await cli.json("pipeline", "run", await applied(cli, tmp_path)))["run"]["id"]
+    await executor.succeed()
+
+    run = (await cli.json("run", "cancel", run_id))["run"]
+
+    assert (run["state"], run["cancel"]) == ("succeeded", None)
+    assert cli.said == f"Nothing to cancel: the run succeeded at {run['finished_at']}.\n"
+
+
+async def test_a_cancel_says_what_it_came_to(cli: Cli, executor: Executor, tmp_path: Path) -> None:
+    name = await applied(cli, tmp_path)
+    under_way = (await cli.json("pipeline", "run", name))["run"]["id"]
+    await executor.take()
+    waiting = (await cli.json("pipeline", "run", name))["run"]["id"]
+
+    told = []
+    for run_id in (under_way, waiting, waiting):
+        await cli.json("run", "cancel", run_id)
+        told.append(cli.said)
+
+    assert told[:2] == [
+        "The run is running; its executor ends it as soon as it hears of the cancel.\n",
+        "The run is canceled.\n",
+    ]
+    assert told[2].startswith("Nothing to cancel: the run was canceled at ")
+
+
 async def test_what_was_not_published_is_not_rolled_back(cli: Cli, tmp_path: Path) -> None:
     run_id = (await cli.json("pipeline", "run", await applied(cli, tmp_path)))["run"]["id"]
 
@@ -482,7 +512,7 @@ async def test_an_artifact_is_saved_only_when_it_is_what_was_recorded(
 ) -> None:
     async with beside(lambda: answer(executor, warehouse)):
         query_id = (await cli.json("sql", "select 1"))["query_id"]
-    [artifact] = (await cli.json("artifact", "list", "--run", query_id))["items"]
+    [artifact] = (await cli.json("artifact", "list", query_id))["items"]
     saved = tmp_path / "saved.json"
 
     code, _ = await cli("artifact", "get", artifact["id"], "--to", str(saved))
@@ -493,6 +523,22 @@ async def test_an_artifact_is_saved_only_when_it_is_what_was_recorded(
     assert (code, json.loads(saved.read_text())) == (0, RESULT)
     assert changed == 1
     assert not (tmp_path / "other.json").exists()
+
+
+async def test_artifacts_are_listed_for_the_run_that_is_named_either_way(
+    cli: Cli, executor: Executor, warehouse: LakeOptions
+) -> None:
+    async with beside(lambda: answer(executor, warehouse)):
+        query_id = (await cli.json("sql", "select 1"))["query_id"]
+    other = "00000000-0000-4000-8000-00000000abcd"
+
+    listed = [await cli.json("artifact", "list", *words) for words in ((query_id,), ("--run", query_id))]
+    none, _ = await cli("artifact", "list")
+    two, _ = await cli("artifact", "list", query_id, "--run", other)
+
+    assert listed[0] == listed[1]
+    assert len(listed[0]["items"]) == 1
+    assert (none, two) == (2, 2)
 
 
 async def test_a_route_is_tested_before_anything_is_sent(cli: Cli) -> None:

@@ -52,12 +52,11 @@ async def show(query_id: UUID) -> None:
 @asynchronous
 async def cancel(query_id: UUID) -> None:
     """Stop a statement."""
+    from lakehouse.cli.ending import cancel_run  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
-    from lakehouse.client.person import whoami  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        await lakehouse.people.cancel_run(query_id, by=whoami(), reason=None)
-        output().show({"query": _query(await lakehouse.people.run(query_id))}, ONE)
+        output().show({"query": _query(await cancel_run(lakehouse, query_id, None))}, ONE)
 
 
 async def _search(lakehouse: Any, text: str | None, limit: int) -> list[dict[str, Any]]:

@@ -96,13 +96,15 @@ async def retry(run_id: UUID) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; it stands in the run's events.")
 @asynchronous
 async def cancel(run_id: UUID, reason: str | None) -> None:
-    """Ask for a run's end: at once when nobody works on it, else as soon as its executor hears of it."""
+    """Ask for a run's end: at once when nobody works on it, else as soon as its executor hears of it.
+
+    A run that has ended stays as it is; the answer is the run, as always, and a sentence says so.
+    """
+    from lakehouse.cli.ending import cancel_run  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
-    from lakehouse.client.person import whoami  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        await lakehouse.people.cancel_run(run_id, by=whoami(), reason=reason)
-        await _show(lakehouse, await lakehouse.people.run(run_id))
+        await _show(lakehouse, await cancel_run(lakehouse, run_id, reason))
 
 
 @run.command()
