@@ -557,6 +557,32 @@ async def test_a_route_is_tested_before_anything_is_sent(cli: Cli) -> None:
     assert [sample["matches"] for sample in tested] == [True, True, True, False]
 
 
+async def test_a_route_to_where_nothing_may_be_sent_is_kept_with_a_warning(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("route", "set", "pager", "--channel", "webhook", "--url")
+    said: dict[str, str] = {}
+    for url in (
+        "http://127.0.0.1:9000/secret",
+        "http://0x7f.1/",
+        "https://10.1.2.3/",
+        "https://93.184.216.34/",
+        "env:HOOK",
+    ):
+        await cli.json(*line, url)
+        said[url] = cli.said
+    monkeypatch.setenv("LAKEHOUSE_WEBHOOK_ALLOW", "10.0.0.0/8")
+    await cli.json(*line, "https://10.1.2.3/")
+
+    [kept] = (await cli.json("route", "list"))["items"]
+    refused = said["http://127.0.0.1:9000/secret"]
+    assert refused.startswith("Warning: The notification will not be sent to http://127.0.0.1:9000/…")
+    assert "LAKEHOUSE_WEBHOOK_ALLOW" in refused
+    assert "secret" not in refused
+    assert [bool(text) for text in said.values()] == [True, True, True, False, False]
+    assert (cli.said, kept["target"]["url"]) == ("", "https://10.1.2.3/")
+
+
 async def test_alerts_can_be_silenced(cli: Cli) -> None:
     made = await cli.json("alert", "silence", "--match", "pipeline=books", "--for", "2h", "--reason", "rebuild")
 

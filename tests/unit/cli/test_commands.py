@@ -17,6 +17,7 @@ from lakehouse.cli.base import pairs
 from lakehouse.cli.main import NOUNS, run
 from lakehouse.cli.matching import match_json
 from lakehouse.cli.pipeline import run_pipeline
+from lakehouse.client.destination import doubt_about
 from lakehouse.client.target import find_stack
 from opscore.domain.errors import ControlPlaneUnavailable, InvalidSetting
 
@@ -198,3 +199,17 @@ def test_lengths_of_time_are_short_words(text: str, seconds: int) -> None:
 def test_other_lengths_of_time_are_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         duration(text)
+
+
+async def test_a_stack_of_ones_own_may_notify_this_machine_and_no_other() -> None:
+    local, private = "http://127.0.0.1:9000/", "http://10.1.2.3/"
+
+    assert await doubt_about(local, {}) is None
+    assert await doubt_about(private, {}) is not None
+    assert await doubt_about(local, {"LAKEHOUSE_DATABASE_URL": "postgresql://u@h/d"}) is not None
+
+
+def test_an_address_of_no_known_kind_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["route", "set", "r", "--channel", "webhook", "--url", "ftp://a.example"]) == 2
+
+    assert "https:// or http://" in capsys.readouterr().err

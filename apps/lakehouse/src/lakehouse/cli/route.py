@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
-from lakehouse.cli.base import Noun, asynchronous, output
+from lakehouse.cli.base import Noun, asynchronous, output, say
 from lakehouse.cli.matching import MATCH, SEVERITIES, match_json
 from lakehouse.output.formats import View
 from opscore.domain.errors import NotFound
@@ -56,7 +57,11 @@ async def set_route(
     go_on: bool,
     enabled: bool,
 ) -> None:
-    """Add a route, or change the one of this name."""
+    """Add a route, or change the one of this name; `--disabled` takes it out of use.
+
+    An address that the notifier may not reach (private or loopback, and not named in its LAKEHOUSE_WEBHOOK_ALLOW) is
+    kept, with a warning: nothing would be sent there.
+    """
     from lakehouse.client import connect  # noqa: PLC0415
 
     target = {"url": _url(url)} | ({"secret": _reference(secret)} if secret is not None else {})
@@ -73,6 +78,8 @@ async def set_route(
             enabled=enabled,
         )
     output().show({"route": route}, View(ROUTES.columns, rows="route"))
+    if not url.startswith(REFERENCES):
+        await _warn(url)
 
 
 @route.command()
@@ -97,12 +104,20 @@ async def test(name: str, pipeline: str, rule: str) -> None:
     output().show({"route": name, "samples": samples}, TESTED)
 
 
+async def _warn(url: str) -> None:
+    from lakehouse.client.destination import doubt_about  # noqa: PLC0415
+
+    doubt = await doubt_about(url, os.environ)
+    if doubt is not None:
+        say(f"Warning: {doubt}")
+
+
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if text.startswith(REFERENCES) or (parts.scheme in {"https", "http"} and parts.hostname):
         return text
     raise click.BadParameter(
-        "it must be an https:// address, or a reference env:NAME or file:PATH.", param_hint="--url"
+        "it must be an https:// or http:// address, or a reference env:NAME or file:PATH.", param_hint="--url"
     )
 
 
