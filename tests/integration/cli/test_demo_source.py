@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from lakehouse.demo.database import SourceServer, source_server
 from lakehouse.demo.dump import database_of, restored
 from lakehouse.demo.source import Wanted, source_url
-from lakehouse.embedded import lock
+from lakehouse.embedded import bringup, lock, source
+from lakehouse.embedded.service import Program
 from lakehouse.embedded.settings import StackSettings
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db import admin
@@ -37,6 +42,12 @@ create index by_trigram on public.account_move using gin (name public.gin_not_he
 @pytest.fixture
 def settings(postgres: ThrowawayPostgres, tmp_path: Path) -> StackSettings:
     return StackSettings.load({"LAKEHOUSE_DATABASE_URL": postgres.dsn(), "LAKEHOUSE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def home_of_its_own(control_dsn: str, tmp_path: Path) -> StackSettings:
+    """Settings of a stack on a control plane of this test's own."""
+    return StackSettings.load({"LAKEHOUSE_DATABASE_URL": control_dsn, "LAKEHOUSE_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture
@@ -148,6 +159,70 @@ async def test_an_erp_is_generated_once(settings: StackSettings, clean: list[str
 
     assert first == second
     assert (told, len(said)) == (2, 2)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment that the services of the next stack would be given; none is started."""
+    told: dict[str, str] = {}
+
+    def programs(*given: Any) -> list[Program]:
+        told.clear()
+        told.update(given[-1])
+        return []
+
+    monkeypatch.setattr(bringup, "all_programs", programs)
+    return told
+
+
+async def environment_of_a_start(settings: StackSettings, told: dict[str, str], **more: str) -> dict[str, str]:
+    environ = {"PATH": os.environ["PATH"], "LAKEHOUSE_DATABASE_URL": settings.database_url or "", **more}
+    async with bringup.bring_up(settings.home, port=0, environ=environ):
+        pass
+    return dict(told)
+
+
+async def test_a_stack_started_after_a_demo_reads_the_demos_source(
+    home_of_its_own: StackSettings, told: dict[str, str], tmp_path: Path, clean: list[str]
+) -> None:
+    dump = dump_file(tmp_path)
+    clean.append(database_of(dump))
+
+    url = await source_url(Wanted(dump=dump), home_of_its_own, silent)
+
+    found = (await environment_of_a_start(home_of_its_own, told))["ODOO_DATABASE_URL"]
+    assert found == url
+    async with loading(found) as session:
+        assert await session.fetch("select count(*) from public.account_move") == [(2,)]
+    password = urlsplit(url).password or ""
+    holders = [file.name for file in home_of_its_own.home.glob("*.json") if password in file.read_text()]
+    assert holders == ["secrets.json"]
+
+
+async def test_a_source_that_is_given_wins_over_a_demos(
+    home_of_its_own: StackSettings, told: dict[str, str], tmp_path: Path, clean: list[str]
+) -> None:
+    dump, given = dump_file(tmp_path), "postgresql://reader:secret@erp.example:5432/odoo"
+    clean.append(database_of(dump))
+    await source_url(Wanted(dump=dump), home_of_its_own, silent)
+
+    named = await environment_of_a_start(home_of_its_own, told, ODOO_DATABASE_URL=given)
+    await source_url(Wanted(given=given), home_of_its_own, silent)
+    later = await environment_of_a_start(home_of_its_own, told)
+
+    assert named["ODOO_DATABASE_URL"] == given
+    assert "ODOO_DATABASE_URL" not in later
+
+
+async def test_a_demos_source_is_not_looked_for_on_another_server(
+    home_of_its_own: StackSettings, tmp_path: Path, clean: list[str]
+) -> None:
+    dump = dump_file(tmp_path)
+    clean.append(database_of(dump))
+    await source_url(Wanted(dump=dump), home_of_its_own, silent)
+    other = replace(home_of_its_own, database_url="postgresql://owner:secret@db.example:5432/lakehouse")
+
+    assert source.remembered(other, other.database_url or "") == {}
 
 
 async def test_a_given_source_is_used_as_it_is(settings: StackSettings) -> None:

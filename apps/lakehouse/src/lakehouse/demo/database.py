@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -18,11 +17,10 @@ from lakehouse.embedded.binaries import Binaries
 from lakehouse.embedded.credentials import Credentials
 from lakehouse.embedded.postgres import EmbeddedPostgres
 from lakehouse.embedded.settings import StackSettings
+from lakehouse.embedded.source import READER, reader_url
 from opscore.db import admin
 from opscore.db.load import loading
 from opscore.domain.errors import Conflict
-
-READER = "odoo_reader"
 
 # The source is read as a stranger would read a customer's Odoo: everything may be seen, nothing changed.
 MAKE_READER = """
@@ -50,9 +48,7 @@ class SourceServer:
         async with loading(self.dsn) as session:
             await session.execute(MAKE_READER)
         await admin.set_role_password(self.dsn, READER, self.reader_password)
-        parts = urlsplit(admin.with_database(self.dsn, database))
-        where = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{READER}:{self.reader_password}@{where}").geturl()
+        return reader_url(self.dsn, database, self.reader_password)
 
 
 @asynccontextmanager

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from lakehouse.demo.database import SourceServer, source_server
 from lakehouse.demo.dump import restored
+from lakehouse.embedded import source
 from lakehouse.embedded.settings import StackSettings
 from opscore.config import POSTGRES_EXAMPLE, check_postgres_url
 from opscore.db import admin
 from opscore.db.load import loading
 from opscore.domain.errors import InvalidSetting
 
-NAME = "ODOO_DATABASE_URL"
+NAME = source.SETTING
 Say = Callable[[str], None]
 
 
@@ -28,12 +29,19 @@ class Wanted:
 
 
 async def source_url(wanted: Wanted, settings: StackSettings, say: Say) -> str:
-    """The connection string for ODOO_DATABASE_URL; what it names is there. A dump wins over a given URL."""
+    """The connection string for ODOO_DATABASE_URL; what it names is there. A dump wins over a given URL.
+
+    What was made here is remembered for later starts of the stack; a given URL, which holds a password, is not.
+    """
     if wanted.dump is None and wanted.given:
-        return _checked(wanted.given)
+        url = _checked(wanted.given)
+        source.forget(settings)
+        return url
     async with source_server(settings) as server:
         database = await (restored(server, wanted.dump, say) if wanted.dump else _generated(server, wanted.scale, say))
-        return await server.reader_url(database)
+        url = await server.reader_url(database)
+    source.remember(settings, database)
+    return url
 
 
 def erp_name(scale: float) -> str:

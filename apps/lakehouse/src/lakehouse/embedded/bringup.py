@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lakehouse.embedded import warehouse
+from lakehouse.embedded import source, warehouse
 from lakehouse.embedded.credentials import Credentials
 from lakehouse.embedded.faults import as_fault
 from lakehouse.embedded.lock import only_supervisor
@@ -123,6 +123,8 @@ async def _start_in_order(
     database_url = supervisor.status.database.url
     if await anyio.to_thread.run_sync(warehouse.prepare, settings.home, settings.warehouse, database_url, environ):
         say(f"The warehouse is ready at {settings.warehouse}.")
+    if not environ.get(source.SETTING):
+        environ = {**environ, **source.remembered(settings, database_url)}
     say("Starting the services.")
     await supervisor.start_services(all_programs(settings, logins, supabase, port, environ), keepers)
     supervisor.describe(state=State.RUNNING, doing="")
