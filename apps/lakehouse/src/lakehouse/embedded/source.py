@@ -29,7 +29,7 @@ def forget(settings: StackSettings) -> None:
 
 
 def remembered(settings: StackSettings, server_dsn: str) -> dict[str, str]:
-    """The setting that names the source, empty when no demo left one there. server_dsn: as the server is reached now."""
+    """The setting that names the source, empty when no demo left one there. server_dsn: how the server is reached."""
     kept, password = read_json(settings.home / FILE), Credentials(settings.home).get(READER)
     if password is None or kept.get("server") != _server(settings):
         return {}
