@@ -157,6 +157,21 @@ async def test_a_faulty_spec_applies_nothing(cli: Cli, tmp_path: Path) -> None:
     assert [one["name"] for one in (await cli.json("pipeline", "list"))["items"]] == ["query"]
 
 
+async def test_validate_and_apply_agree_on_pipelines_that_lie_elsewhere(cli: Cli, tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    await cli.json("pipeline", "apply", spec_file(elsewhere))
+    good = spec_file(here, "good", SPEC + "after: [books]\n")
+    bad = spec_file(here, "bad", SPEC + "after: [boks]\n")
+
+    codes = [(await cli("pipeline", verb, file))[0] for file in (good, bad) for verb in ("validate", "apply")]
+    [fault] = json.loads((await cli("pipeline", "validate", bad, "-o", "json"))[1])["errors"]
+
+    assert codes == [0, 0, 2, 2]
+    assert fault["hint"] == "Did you mean `books`?"
+
+
 async def test_a_run_is_started_without_waiting(cli: Cli, tmp_path: Path) -> None:
     run = (await cli.json("pipeline", "run", await applied(cli, tmp_path), "--param", "day=2026-06-30"))["run"]
 

@@ -122,6 +122,20 @@ def test_a_faulty_spec_is_named_with_file_line_and_hint(tmp_path: Path, capsys: 
     assert any(error["line"] == 3 and "colour" in error["message"] for error in verdict["errors"])
 
 
+def test_without_a_control_plane_an_unknown_predecessor_is_a_fault_that_says_nobody_could_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.yaml"
+    spec.write_text((ROOT / "pipelines" / "silver_to_gold.yaml").read_text().replace("after: [", "after: [elsewhere, "))
+
+    assert run(["pipeline", "validate", str(spec), "-o", "json"]) == 2
+
+    faults = json.loads(capsys.readouterr().out)["errors"]
+    [fault] = [fault for fault in faults if "`elsewhere`" in fault["message"]]
+    assert "there is no pipeline `elsewhere` in these folders" in fault["message"]
+    assert "not the control plane: No stack runs on" in fault["hint"]
+
+
 def test_quiet_says_nothing_about_valid_specs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pipeline", "validate", str(ROOT / "pipelines"), "--quiet"]) == 0
 

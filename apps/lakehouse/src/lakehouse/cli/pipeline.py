@@ -59,11 +59,15 @@ async def show(name: str) -> None:
 @pipeline.command()
 @FILES
 @click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
-def validate(files: tuple[Path, ...], *, quiet: bool) -> Exit:
-    """Judge specs line by line, with all the files they name; connects to nothing."""
-    from opscore.specs import validate_files  # noqa: PLC0415 - a validator is slow to import
+@asynchronous
+async def validate(files: tuple[Path, ...], *, quiet: bool) -> Exit:
+    """Judge specs line by line, with all the files they name, as `apply` would.
 
-    faults = [fault.as_json() for fault in validate_files(files)]
+    The control plane is asked only when `after` names a pipeline that none of the folders has.
+    """
+    from lakehouse.client.judging import judge  # noqa: PLC0415 - a validator is slow to import
+
+    faults = [fault.as_json() for fault in await judge(files)]
     if faults or not quiet:
         _show_verdict(faults)
     return Exit.USAGE if faults else Exit.OK
