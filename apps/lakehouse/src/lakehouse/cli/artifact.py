@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output, say
+from lakehouse.cli.run_id import RUN_ID
 from lakehouse.output.formats import View
 
 COLUMNS = ("id", "name", "kind", "bytes", "media_type", "sha256", "attempt")
@@ -23,15 +24,16 @@ def artifact() -> None:
 
 
 @artifact.command("list")
-@click.argument("named", metavar="RUN", type=click.UUID, required=False)
-@click.option("--run", "option", metavar="ID", type=click.UUID, help="The run, for scripts that name it so.")
+@click.argument("named", metavar="RUN", type=RUN_ID, required=False)
+@click.option("--run", "option", metavar="ID", type=RUN_ID, help="The run, for scripts that name it so.")
 @asynchronous
-async def list_artifacts(named: UUID | None, option: UUID | None) -> None:
+async def list_artifacts(named: str | None, option: str | None) -> None:
     """Artifacts of a run, newest attempt first."""
     from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
 
-    run_id = _one(named, option)
+    given = _one(named, option)
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(given)
         await lakehouse.people.run(run_id)
         output().show({"items": await lakehouse.people.artifacts(run_id)}, ARTIFACTS)
 
@@ -53,7 +55,7 @@ async def get(artifact_id: UUID, to: Path | None) -> None:
         _show(found)
 
 
-def _one(named: UUID | None, option: UUID | None) -> UUID:
+def _one(named: str | None, option: str | None) -> str:
     """The run that is meant, however it was given. Raises click.UsageError."""
     if (given := named or option) is None:
         raise click.UsageError("Name a run: `lakehouse artifact list ID`.")

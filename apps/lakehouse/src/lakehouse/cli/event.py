@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output
+from lakehouse.cli.run_id import RUN_ID
 from lakehouse.output.formats import View, as_json
 
 if TYPE_CHECKING:
@@ -25,25 +25,26 @@ def event() -> None:
 
 
 @event.command()
-@click.option("--run", "run_id", metavar="ID", type=click.UUID, help="Only events of this run, from its first.")
+@click.option("--run", "named", metavar="ID", type=RUN_ID, help="Only events of this run, from its first.")
 @click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C; with --run, until the run ends.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, metavar="N")
 @asynchronous
-async def tail(run_id: UUID | None, limit: int, *, follow: bool) -> None:
+async def tail(named: str | None, limit: int, *, follow: bool) -> None:
     """The newest events, oldest first: JSON lines unless a terminal or `-o` wants it otherwise."""
     from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
     from lakehouse.client.tailing import TailOfAll, TailOfRun, everything  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        if run_id is None:
+        if named is None:
             log: Tail = TailOfAll(lakehouse.people, limit)
         else:
+            run_id = await lakehouse.find_run(named)
             await lakehouse.people.run(run_id)
             log = TailOfRun(lakehouse.people, run_id)
         if follow:
             await _follow(lakehouse, log)
         else:
-            _show(await everything(log) if run_id else await log.more())
+            _show(await everything(log) if named else await log.more())
 
 
 async def _follow(lakehouse: Lakehouse, log: Tail) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output
+from lakehouse.cli.run_id import RUN_ID
 from lakehouse.output.formats import View
 
 COLUMNS = ("id", "state", "sql", "created_at:created", "duration_s:seconds")
 QUERIES = View(COLUMNS, empty='No statement was run yet: lakehouse sql "select 1"')
 ONE = View((*COLUMNS, "engine", "as_of", "error"), rows="query")
-QUERY_ID = click.argument("query_id", metavar="ID", type=click.UUID)
+QUERY = click.argument("named", metavar="ID", type=RUN_ID)
 PAGE = 200
 
 
@@ -37,26 +37,26 @@ async def list_queries(text: str | None, limit: int) -> None:
 
 
 @query.command()
-@QUERY_ID
+@QUERY
 @asynchronous
-async def show(query_id: UUID) -> None:
+async def show(named: str) -> None:
     """One statement: its text, how it ended, how long it took."""
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        output().show({"query": _query(await lakehouse.people.run(query_id))}, ONE)
+        output().show({"query": _query(await lakehouse.people.run(await lakehouse.find_run(named)))}, ONE)
 
 
 @query.command()
-@QUERY_ID
+@QUERY
 @asynchronous
-async def cancel(query_id: UUID) -> None:
+async def cancel(named: str) -> None:
     """Stop a statement."""
     from lakehouse.cli.ending import cancel_run  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        output().show({"query": _query(await cancel_run(lakehouse, query_id, None))}, ONE)
+        output().show({"query": _query(await cancel_run(lakehouse, await lakehouse.find_run(named), None))}, ONE)
 
 
 async def _search(lakehouse: Any, text: str | None, limit: int) -> list[dict[str, Any]]:

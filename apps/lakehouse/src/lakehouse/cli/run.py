@@ -9,6 +9,7 @@ import click
 
 from lakehouse.cli.base import Noun, asynchronous, output, say
 from lakehouse.cli.exits import Exit
+from lakehouse.cli.run_id import RUN_ID
 from lakehouse.output.formats import View
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ RUNS = View(
     empty="No run matches. `lakehouse pipeline run NAME` starts one.",
 )
 ONE = View((), rows="run")
-RUN_ID = click.argument("run_id", metavar="ID", type=click.UUID)
+RUN = click.argument("named", metavar="ID", type=RUN_ID)
 
 
 @click.group(cls=Noun)
@@ -48,27 +49,29 @@ async def list_runs(state: str | None, pipeline: str | None, limit: int, after: 
 
 
 @run.command()
-@RUN_ID
+@RUN
 @asynchronous
-async def show(run_id: UUID) -> None:
+async def show(named: str) -> None:
     """One run with its checks, tables, score and error."""
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(named)
         await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
 @run.command()
-@RUN_ID
+@RUN
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="How long to wait; without it, to the end.")
 @asynchronous
-async def watch(run_id: UUID, timeout: float | None) -> Exit:  # noqa: ASYNC109 - it is the command's
+async def watch(named: str, timeout: float | None) -> Exit:  # noqa: ASYNC109 - it is the command's
     """Follow a run to its end; with `-o jsonl`, one line for every change. Exit codes as `pipeline run --wait`."""
     from lakehouse.cli.waits import explain, wait_for  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
     from lakehouse.client.waiting import Patience  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(named)
         if output().format == "jsonl":
             patience = Patience(timeout)
             [ended] = await lakehouse.wait(run_id, patience=patience, saw=lambda runs: output().line({"run": runs[0]}))
@@ -79,23 +82,24 @@ async def watch(run_id: UUID, timeout: float | None) -> Exit:  # noqa: ASYNC109 
 
 
 @run.command()
-@RUN_ID
+@RUN
 @asynchronous
-async def retry(run_id: UUID) -> None:
+async def retry(named: str) -> None:
     """Put a failed or canceled run back into the queue; finished phases are not done again."""
     from lakehouse.client import connect  # noqa: PLC0415
     from lakehouse.client.person import whoami  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(named)
         await lakehouse.people.retry_run(run_id, by=whoami())
         await _show(lakehouse, await lakehouse.people.run(run_id))
 
 
 @run.command()
-@RUN_ID
+@RUN
 @click.option("--reason", metavar="TEXT", help="Why; it stands in the run's events.")
 @asynchronous
-async def cancel(run_id: UUID, reason: str | None) -> None:
+async def cancel(named: str, reason: str | None) -> None:
     """Ask for a run's end: at once when nobody works on it, else as soon as its executor hears of it.
 
     A run that has ended stays as it is; the answer is the run, as always, and a sentence says so.
@@ -104,19 +108,21 @@ async def cancel(run_id: UUID, reason: str | None) -> None:
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(named)
         await _show(lakehouse, await cancel_run(lakehouse, run_id, reason))
 
 
 @run.command()
-@RUN_ID
+@RUN
 @click.option("--reason", metavar="TEXT", default="rolled back by hand", help="Why; it stands in the run's events.")
 @asynchronous
-async def rollback(run_id: UUID, reason: str) -> None:
+async def rollback(named: str, reason: str) -> None:
     """Return every table that a run published to the version before it, in one step."""
     from lakehouse.client import connect  # noqa: PLC0415
     from lakehouse.client.person import whoami  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        run_id = await lakehouse.find_run(named)
         tables = await lakehouse.people.rollback_run(run_id, by=whoami(), reason=reason)
         say(f"{tables} tables are back at the version before run {run_id}.")
         await _show(lakehouse, await lakehouse.people.run(run_id))

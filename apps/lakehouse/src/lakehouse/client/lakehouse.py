@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from lakehouse.client.naming import find_run
 from lakehouse.client.reading import read_artifact
 from lakehouse.client.target import Target, find_stack
 from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
-from opscore.db.pool import open_database
+from opscore.db.pool import Database, open_database
 from opscore.domain.errors import NotFound
 from opscore.ports.people import Json
 
@@ -34,11 +35,16 @@ class Lakehouse:
 
     people: PeopleRpc
     target: Target
+    database: Database = field(repr=False)
 
     @property
     def environment(self) -> UUID:
         """The environment that is meant."""
         return self.target.environment
+
+    async def find_run(self, beginning: str) -> UUID:
+        """The one run whose id is this or begins so. Raises NotFound, and InvalidInput when several do."""
+        return await find_run(self.database, beginning)
 
     async def start(self, pipeline: str, given: Mapping[str, Any], *, idempotency_key: str | None = None) -> UUID:
         """Ask for a run of an applied pipeline. Raises NotFound and InvalidParameter."""
@@ -92,4 +98,4 @@ async def connect(home: Path | None = None, environ: Mapping[str, str] | None = 
 async def open_target(target: Target) -> AsyncGenerator[Lakehouse]:
     """Open a stack that was found before."""
     async with open_database(target.dsn, application=APPLICATION, min_size=1, max_size=2) as database:
-        yield Lakehouse(PeopleRpc(database), target)
+        yield Lakehouse(PeopleRpc(database), target, database)
