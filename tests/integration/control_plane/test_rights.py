@@ -25,9 +25,10 @@ MAY_EXECUTE = {
     "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
     "lakehouse_controlroom": {
         "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
-        "enqueue_runs", "now", "retry_run", "rollback_run", "set_alert_rule", "set_route", "silence",
+        "enqueue_runs", "now", "raise_cap", "remove_cap", "retry_run", "rollback_run", "set_alert_rule", "set_cap", "set_route",
+        "silence", "wait_reason",
     },
-    "authenticated": {"my_environments"},
+    "authenticated": {"my_environments", "wait_reason"},
     "anon": set(),
     "service_role": set(),
 }  # fmt: skip
