@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -89,6 +89,10 @@ class Plane:
     async def pass_time(self, by: timedelta) -> None:
         """Move the one clock."""
         await self.db.execute("update ops.clock set shift = shift + $1", by)
+
+    async def set_time(self, moment: datetime) -> None:
+        """Put the one clock at a moment; it runs on from there."""
+        await self.db.execute("update ops.clock set shift = $1 - clock_timestamp()", moment)
 
     async def pass_lease(self) -> None:
         await self.pass_time(timedelta(minutes=1))

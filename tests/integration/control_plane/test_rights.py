@@ -13,6 +13,7 @@ from support.plane import ENVIRONMENT, Plane
 
 MAY_EXECUTE = {
     "lakehouse_dispatcher": {
+        "advance_backfills", "block_schedule", "due_schedules", "fire_event_triggers", "fire_ticks", "time_due",
         "ensure_event_partitions", "lease_runs", "next_due_in_ms", "release_leadership", "release_runs",
         "requeue_stale_runs", "take_leadership",
     },
@@ -24,6 +25,8 @@ MAY_EXECUTE = {
     "lakehouse_scorer": {"compute_run_score", "read_events", "record_signals", "run_facts"},
     "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
     "lakehouse_controlroom": {
+        "change_backfill", "create_backfill", "fire_webhook_trigger", "pause_schedule", "plan_backfill", "resume_schedule",
+        "set_trigger_token",
         "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
         "enqueue_runs", "now", "raise_cap", "remove_cap", "retry_run", "rollback_run", "set_alert_rule", "set_cap", "set_route",
         "silence", "wait_reason",

@@ -22,6 +22,7 @@ from lakehouse_controlroom.web import guarded
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import open_database
+from opscore.db.schedules_rpc import SchedulesRpc
 from opscore.domain.bundle import bundled
 from opscore.domain.phase import Phase
 from opscore.observe.log import set_up_log
@@ -80,7 +81,7 @@ async def visiting(postgres: ThrowawayPostgres, control_dsn: str, token: str | N
         people, doorbell = PeopleRpc(database), Doorbell()
         await people.apply_pipeline(DEFAULT_ENVIRONMENT, bundled(SPEC, {"a.sql": "select 1"}), [Phase.PUBLISH])
         feed = Feed(people, DEFAULT_ENVIRONMENT, doorbell)
-        room = Room(people, DEFAULT_ENVIRONMENT, feed, doorbell, service, token)
+        room = Room(people, DEFAULT_ENVIRONMENT, feed, doorbell, service, token, SchedulesRpc(database))
 
         async def follow() -> None:
             while True:

@@ -79,7 +79,6 @@ WRONG_SHAPE = {
     ),
     "unknown key": Broken(LAYER, LAYER + "descripton: x # HERE\n", "`descripton` is not a key of a spec; allowed are"),
     "schedule is text": Broken(CRON, "schedule: hourly # HERE\n", "`schedule` must be a mapping, not `hourly`"),
-    "schedule without cron": Broken(CRON, "schedule: {timezone: UTC} # HERE\n", "the key `cron` is missing"),
     "schedule with a typo": Broken(
         CRON, 'schedule:\n  cron: "* * * * *"\n  timezon: UTC # HERE\n', "`timezon` is not a key of `schedule`"
     ),
@@ -194,6 +193,32 @@ WRONG_SHAPE = {
 # What only the rules between the parts refuse.
 BROKEN_RULES = {
     "nothing to do": Broken(SOUND, "version: 1 # HERE\nname: a\nowner: b\nlayer: gold\ndestinations: [{namespace: gold}]\n", "does nothing"),
+    "schedule without moments": Broken(CRON, "schedule: {timezone: UTC} # HERE\n", "needs either `cron` or `every_seconds`"),
+    "schedule with both": Broken(
+        CRON, 'schedule: {cron: "0 0 * * *", every_seconds: 60} # HERE\n', "needs either `cron` or `every_seconds`"
+    ),
+    "named schedule": Broken(CRON, 'schedules: {nightly: {cron: "0 25 * * *"}} # HERE\n', "schedules.nightly.cron: the schedule has `25`"),
+    "named like the main one": Broken(
+        CRON, 'schedules: {main: {cron: "0 5 * * *"}} # HERE\n', "`main` is the name of another schedule"
+    ),
+    "deadline in no zone": Broken(
+        CRON, 'expected_by: {cron: "0 5 * * *", timezone: Mars/Base, within_seconds: 60} # HERE\n', "`Mars/Base` is not a time zone"
+    ),
+    "schedule with a stranger": Broken(
+        CRON, 'schedule: {cron: "0 5 * * *", params: {speed: full}} # HERE\n', "the pipeline has no parameter `speed`"
+    ),
+    "schedule with a wrong value": Broken(
+        CRON, 'schedule: {cron: "0 5 * * *", params: {mode: slow}} # HERE\n', "`slow` is not one of full, fast"
+    ),
+    "trigger twice": Broken(
+        CRON, "triggers:\n  - {kind: webhook, name: a}\n  - {kind: webhook, name: a} # HERE\n", "already the name of triggers[0]"
+    ),
+    "trigger on itself": Broken(
+        CRON, "triggers: [{kind: event, name: a, event: RUN_FAILED, pipeline: orders}] # HERE\n", "a pipeline cannot start itself"
+    ),
+    "backfill of nothing": Broken(CRON, "backfill: {from: since} # HERE\n", "`since` is no parameter of type date or string"),
+    "backfill into a number": Broken(CRON, "backfill: {from: days} # HERE\n", "`days` is no parameter of type date or string"),
+    "backfill with one for both": Broken(CRON, "backfill: {from: as_of, to: as_of} # HERE\n", "start and end need parameters"),
     "cron fields": Broken(CRON, 'schedule: {cron: "*/15 * * * * *"} # HERE\n', "has 6 fields instead of 5"),
     "cron range": Broken(CRON, 'schedule: {cron: "61 * * * *"} # HERE\n', "has `61` as minute; allowed are 0 to 59"),
     "cron word": Broken(CRON, 'schedule: {cron: "0 0 * * someday"} # HERE\n', "has `someday` as day of week"),

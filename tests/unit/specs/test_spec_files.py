@@ -186,6 +186,24 @@ def test_no_fault_is_reported_twice_for_a_file_given_twice(folder: Path) -> None
     assert len(faults) == 1
 
 
+def test_a_ring_through_a_fan_in_is_a_fault_of_each_file_in_it(folder: Path) -> None:
+    write(folder, "a", after="b")
+    path = write(folder, "b")
+    path.write_text(path.read_text() + "triggers: [{kind: fan_in, name: both, pipelines: [a, orders_silver]}]\n")
+
+    faults = validate_files([path])
+
+    assert said(faults) == [
+        ("b.yaml", 9, "triggers[0].pipelines[0]: the pipelines wait for each other in a ring: a after b after a")
+    ]
+
+
+def test_a_spec_that_uses_nothing_new_is_written_as_the_first_release_wrote_it(folder: Path) -> None:
+    spec = bundle(folder / "orders.yaml").spec
+
+    assert {"schedules", "expected_by", "triggers", "backfill"} & set(spec) == set()
+
+
 def test_a_bundle_holds_the_canonical_spec_and_every_file(folder: Path) -> None:
     made = bundle(folder / "orders.yaml")
 

@@ -15,6 +15,7 @@ from lakehouse_controlroom.web import guarded
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import open_database
+from opscore.db.schedules_rpc import SchedulesRpc
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
@@ -44,7 +45,7 @@ async def main(service: Service, settings: ControlroomSettings) -> None:
         people, doorbell = PeopleRpc(database), Doorbell()
         feed = Feed(people, settings.environment, doorbell)
         token = settings.token.get_secret_value() if settings.token else None
-        room = Room(people, settings.environment, feed, doorbell, service, token)
+        room = Room(people, settings.environment, feed, doorbell, service, token, SchedulesRpc(database))
         async with anyio.create_task_group() as group:
             group.start_soon(_keep_news_coming, room, wakeups)
             await serve_until_stopped(guarded(room), socket, service.stopping)

@@ -14,6 +14,7 @@ from lakehouse_controlroom.feed import Feed
 from lakehouse_controlroom.problems import Unauthenticated
 from opscore.domain.errors import NotAllowed
 from opscore.ports.people import People
+from opscore.ports.webhooks import Webhooks
 from opscore.runtime.service import Service
 
 
@@ -27,6 +28,7 @@ class Room:
     doorbell: Doorbell
     service: Service
     token: str | None
+    webhooks: Webhooks
 
 
 def room_of(request: Request) -> Room:
@@ -42,11 +44,19 @@ def writer(request: Request) -> str:
             "This control room changes nothing: it was started without LAKEHOUSE_TOKEN.",
             hint="Set LAKEHOUSE_TOKEN where the control room runs, or use the `lakehouse` command.",
         )
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), token.encode()):
+    if not compare_digest(bearer(request).encode(), token.encode()):
         raise Unauthenticated
     return "api"
 
 
+def bearer(request: Request) -> str:
+    """The token that the request carries. Raises Unauthenticated without one."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given.strip():
+        raise Unauthenticated
+    return given.strip()
+
+
 TheRoom = Annotated[Room, Depends(room_of)]
 Writer = Annotated[str, Depends(writer)]
+Bearer = Annotated[str, Depends(bearer)]

@@ -8,13 +8,13 @@ from starlette.types import ASGIApp
 from lakehouse_controlroom import problems
 from lakehouse_controlroom.guard import Guard
 from lakehouse_controlroom.room import Room
-from lakehouse_controlroom.routes import catalogue, events, page, runs
+from lakehouse_controlroom.routes import catalogue, events, page, runs, webhooks
 
 
 def routed() -> FastAPI:
     """All paths, without what they need to answer; a contract test compares them with the written contract."""
     web = FastAPI(title="Lakehouse Control Room", openapi_url=None, docs_url=None, redoc_url=None)
-    for module in (runs, events, catalogue, page):
+    for module in (runs, events, catalogue, webhooks, page):
         web.include_router(module.router)
     problems.install(web)
     return web

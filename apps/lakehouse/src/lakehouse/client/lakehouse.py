@@ -18,9 +18,12 @@ from lakehouse.client.naming import find_run
 from lakehouse.client.reading import read_artifact
 from lakehouse.client.target import Target, find_stack
 from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
+from opscore.db.backfills_rpc import BackfillsRpc
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import Database, open_database
+from opscore.db.schedules_rpc import SchedulesRpc
+from opscore.db.upkeep_rpc import UpkeepRpc
 from opscore.domain.errors import NotFound
 from opscore.ports.people import Json
 
@@ -42,6 +45,21 @@ class Lakehouse:
         """The environment that is meant."""
         return self.target.environment
 
+    @property
+    def upkeep(self) -> UpkeepRpc:
+        """The switch that stops new leases, and the state the house is in."""
+        return UpkeepRpc(self.database)
+
+    @property
+    def schedules(self) -> SchedulesRpc:
+        """Schedules, deadlines and triggers."""
+        return SchedulesRpc(self.database)
+
+    @property
+    def backfills(self) -> BackfillsRpc:
+        """Backfills."""
+        return BackfillsRpc(self.database)
+
     async def find_run(self, beginning: str) -> UUID:
         """The one run whose id is this or begins so. Raises NotFound, and InvalidInput when several do."""
         return await find_run(self.database, beginning)
@@ -57,6 +75,16 @@ class Lakehouse:
             params = resolve_params(PipelineSpec.model_validate(shown["spec"]), given, datetime.now(UTC).date())
         accepted = await self.people.enqueue(self.environment, pipeline, params, idempotency_key=idempotency_key)
         return accepted.run_id
+
+    async def accept(self, pipeline: str, given: Mapping[str, Any]) -> Json:
+        """Parameters as the applied pipeline takes them, only those given. Raises NotFound and InvalidParameter."""
+        shown = await self.people.pipeline(self.environment, pipeline)
+        if shown["built_in"] or not given:
+            return dict(given)
+        from opscore.domain.arguments import accept_given  # noqa: PLC0415 - only those who give some need specs
+        from opscore.domain.pipeline import PipelineSpec  # noqa: PLC0415
+
+        return accept_given(PipelineSpec.model_validate(shown["spec"]), given, datetime.now(UTC).date())
 
     async def wait(
         self, run_id: UUID, *, chain: bool = False, patience: Patience | None = None, saw: Saw = lambda _: None

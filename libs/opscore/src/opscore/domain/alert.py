@@ -18,6 +18,7 @@ from opscore.domain.notification import ALERT_OPENED, filled, shortened
 
 CONDITIONS = frozenset({"pipeline", "except", "code", "min_score"})
 ONLY_SCORES: frozenset[str] = frozenset({EventType.RUN_SCORED})
+ENDED_BY_SUCCESS: frozenset[str] = frozenset({EventType.RUN_FAILED, EventType.DEADLINE_MISSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,10 @@ class AlertRule:
         )
 
     def recovers(self, occasion: Occasion) -> bool:
-        """Whether this occasion ends the rule's open alert: a success after failures, a good score after bad ones."""
+        """Whether this occasion ends the rule's open alert: success after what was bad, a good score after bad ones."""
         match occasion.event.type:
             case EventType.RUN_SUCCEEDED:
-                good = EventType.RUN_FAILED in self.event_types and EventType.RUN_SUCCEEDED not in self.event_types
+                good = bool(self.event_types & ENDED_BY_SUCCESS) and EventType.RUN_SUCCEEDED not in self.event_types
             case EventType.RUN_SCORED:
                 good = self.event_types == ONLY_SCORES and self._is_good_score(occasion.score)
             case _:

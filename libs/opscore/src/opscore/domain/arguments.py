@@ -23,11 +23,22 @@ def resolve_params(spec: PipelineSpec, given: Mapping[str, Any], today: date) ->
     given: JSON values or the text of a command line; null counts as not given. today: the day in UTC.
     Raises InvalidParameter naming the parameter and what is allowed.
     """
-    known = {**spec.params, **EVERY_PIPELINE}
+    known = _known(spec, given)
+    return {name: _resolved(spec.name, name, param, given.get(name), today) for name, param in known.items()}
+
+
+def accept_given(spec: PipelineSpec, given: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """The parameters that are given, as JSON values, and no others; see `resolve_params`."""
+    known = _known(spec, given)
+    return {name: _resolved(spec.name, name, known[name], value, today) for name, value in given.items()}
+
+
+def _known(spec: PipelineSpec, given: Mapping[str, Any]) -> dict[str, AnyParam]:
+    known: dict[str, AnyParam] = {**spec.params, **EVERY_PIPELINE}
     for name in given:
         if name not in known:
             raise _unknown(spec.name, name, sorted(known))
-    return {name: _resolved(spec.name, name, param, given.get(name), today) for name, param in known.items()}
+    return known
 
 
 def _resolved(pipeline: str, name: str, param: AnyParam, value: Any, today: date) -> Any:

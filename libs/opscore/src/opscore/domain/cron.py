@@ -1,9 +1,13 @@
-"""What a cron expression may say. Used when a spec is checked; the next tick is computed by the dispatcher."""
+"""What a cron expression may say. Used when a spec is checked; `ticks` computes the moments it names."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opscore.domain.errors import InvalidInput
+from opscore.domain.ticks import Rhythm, next_tick
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -48,7 +52,14 @@ def cron_fault(text: str) -> str | None:
         values.append(found)
     if words[4] == "*" and not any(LONGEST_MONTH[month - 1] >= min(values[2]) for month in values[3]):
         return f"names a day that never comes: day {words[2]} of month {words[3]}"
-    return None
+    return None if _comes(text) else "names a moment that never comes"
+
+
+def _comes(text: str) -> bool:
+    try:
+        return next_tick(Rhythm(text, None), datetime(2000, 1, 1, tzinfo=UTC)) is not None
+    except InvalidInput:
+        return False
 
 
 def _values(field: Field, word: str) -> set[int] | None:

@@ -30,6 +30,8 @@ class EventType(StrEnum):
     PHASE_SUCCEEDED = "PHASE_SUCCEEDED"
     PHASE_FAILED = "PHASE_FAILED"
     CHECKS_RECORDED = "CHECKS_RECORDED"
+    DEADLINE_MISSED = "DEADLINE_MISSED"  # no run of the pipeline succeeded in time; on its latest run
+    TRIGGER_REFUSED = "TRIGGER_REFUSED"  # what a publish would have started met a full cap
     WRITE_REFUSED = "WRITE_REFUSED"  # a stale leaseholder tried to write
 
 

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from opscore.domain.backfill import BackfillRange
 from opscore.domain.param import AnyParam
 from opscore.domain.phase import Phase
 from opscore.domain.retry import RetryPolicy
+from opscore.domain.schedule import ExpectedBy, Schedule
 from opscore.domain.source import OdooSource, Source
 from opscore.domain.spec_value import Allowed, Amount, Capability, Name, Namespace, SpecPart, Text, Whole
 from opscore.domain.transform import Transform
+from opscore.domain.trigger import AnyTrigger
 from opscore.domain.validation import AnyValidation
-
-
-class Schedule(SpecPart):
-    """When the pipeline starts by itself."""
-
-    cron: Annotated[
-        Text, Field(min_length=9, max_length=100), Allowed('five cron fields, for example "*/15 * * * *"')
-    ] = Field(description="Minute, hour, day of month, month, day of week.")
-    timezone: Annotated[Text, Field(min_length=1, max_length=64), Allowed("an IANA time zone, for example UTC")] = (
-        Field(default="UTC", description="The IANA time zone that the cron fields mean.")
-    )
 
 
 class Destination(SpecPart):
@@ -91,6 +83,8 @@ class Retries(SpecPart):
 class PipelineSpec(SpecPart):
     """One pipeline of the Lakehouse Control Room."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"schedules", "expected_by", "triggers", "backfill"})
+
     version: Annotated[Whole, Field(ge=1, le=1), Allowed("1, the only version there is")] = Field(
         description="Version of the spec's format."
     )
@@ -99,10 +93,16 @@ class PipelineSpec(SpecPart):
     owner: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Who answers for it.")
     layer: Namespace = Field(description="The layer it builds.")
     schedule: Schedule | None = Field(default=None, description="When it starts by itself.")
+    schedules: dict[Name, Schedule] = Field(
+        default_factory=dict[str, Schedule], description="Further schedules by name, for example with other parameters."
+    )
+    expected_by: ExpectedBy | None = Field(default=None, description="By when a run must have succeeded.")
     after: tuple[Name, ...] = Field(default=(), description="Pipelines whose publish of new data starts this one.")
+    triggers: tuple[AnyTrigger, ...] = Field(default=(), description="What else starts it.")
     params: dict[Name, AnyParam] = Field(
         default_factory=dict[str, AnyParam], description="Parameters a run may be given."
     )
+    backfill: BackfillRange | None = Field(default=None, description="The parameters that a backfill fills in.")
     sources: tuple[Source, ...] = Field(default=(), description="Where it reads from.")
     destinations: tuple[Destination, ...] = Field(min_length=1, description="Where it publishes to.")
     transforms: tuple[Transform, ...] = Field(default=(), description="How it turns tables into tables.")

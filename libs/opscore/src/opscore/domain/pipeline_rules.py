@@ -11,10 +11,12 @@ from datetime import date
 
 from opscore.domain.arguments import EVERY_PIPELINE, accept, allowed
 from opscore.domain.cron import cron_fault
-from opscore.domain.param import IntegerParam
+from opscore.domain.param import DateParam, IntegerParam, StringParam
 from opscore.domain.pipeline import PipelineSpec
+from opscore.domain.schedule import DEADLINE, MAIN, ByTheClock
 from opscore.domain.source import LakeSource, OdooSource
 from opscore.domain.transform import CurrentState, SqlTransform
+from opscore.domain.trigger import upstreams
 
 Path = tuple[str | int, ...]
 ANY_DAY = date(2000, 1, 1)
@@ -130,25 +132,83 @@ def _params_fit(spec: PipelineSpec) -> Iterator[Breach]:
             yield Breach((*here, "default"), f"`{param.default}` is not {allowed(param)}", "Choose an allowed default.")
 
 
+def _clocks_fit(spec: PipelineSpec) -> Iterator[Breach]:
+    for path, clock in clocks(spec):
+        if (clock.cron is None) == (clock.every_seconds is None):
+            yield Breach(path, "the schedule needs either `cron` or `every_seconds`", "Give it exactly one of the two.")
+        elif clock.cron is not None and (fault := cron_fault(clock.cron)):
+            hint = 'Write five fields, for example "*/15 * * * *" or "0 6 * * 1-5".'
+            yield Breach((*path, "cron"), f"the schedule {fault}", hint)
+    for name in (MAIN, DEADLINE):
+        if name in spec.schedules:
+            yield Breach(("schedules", name), f"`{name}` is the name of another schedule", "Choose another name.")
+
+
 def _starts_fit(spec: PipelineSpec) -> Iterator[Breach]:
-    if spec.schedule and (fault := cron_fault(spec.schedule.cron)):
-        yield Breach(
-            ("schedule", "cron"),
-            f"the schedule {fault}",
-            'Write five fields, for example "*/15 * * * *" or "0 6 * * 1-5".',
-        )
     for index, name in enumerate(spec.after):
         if name == spec.name:
             yield Breach(("after", index), "a pipeline cannot come after itself", "Remove the name.")
     for index, _ in _repeated(spec.after):
         yield Breach(("after", index), f"`{spec.after[index]}` is named twice", "Remove one of the two.")
+    for index, first in _repeated([trigger.name for trigger in spec.triggers]):
+        message = f"`{spec.triggers[index].name}` is already the name of triggers[{first}]"
+        yield Breach(("triggers", index, "name"), message, "Give each trigger a name of its own.")
+    for index, trigger in enumerate(spec.triggers):
+        if spec.name in upstreams(trigger):
+            yield Breach(("triggers", index), "a pipeline cannot start itself", "Name another pipeline.")
+        for twice, _ in _repeated(upstreams(trigger)):
+            message = f"`{upstreams(trigger)[twice]}` is named twice"
+            yield Breach(("triggers", index, "pipelines", twice), message, "Remove one of the two.")
+
+
+def _starts_give_params(spec: PipelineSpec) -> Iterator[Breach]:
+    """What starts by itself gives only parameters that there are, and all that are required."""
+    known = {**spec.params, **EVERY_PIPELINE}
+    for path, given in _given_params(spec):
+        for name, value in given.items():
+            if name not in known:
+                message = f"the pipeline has no parameter `{name}`"
+                yield Breach((*path, "params", name), message, f"It has {', '.join(sorted(known))}.")
+            elif accept(known[name], value, ANY_DAY) is None:
+                message = f"`{str(value)[:60]}` is not {allowed(known[name])}"
+                yield Breach((*path, "params", name), message, "Choose an allowed value.")
     required = [name for name, param in spec.params.items() if param.required]
-    if required and (spec.schedule or spec.after):
+    if required and any(name not in given for _, given in _given_params(spec) for name in required):
         yield Breach(
             ("params", required[0], "required"),
             f"`{required[0]}` is required, but the pipeline also starts by itself, without it",
-            "Give the parameter a default, or remove `schedule` and `after`.",
+            "Give the parameter a default, or remove what starts the pipeline without it.",
         )
+
+
+def _given_params(spec: PipelineSpec) -> Iterator[tuple[Path, dict[str, object]]]:
+    if spec.schedule:
+        yield ("schedule",), spec.schedule.params
+    yield from ((("schedules", name), schedule.params) for name, schedule in spec.schedules.items())
+    yield from ((("triggers", index), t.params) for index, t in enumerate(spec.triggers) if upstreams(t))
+    if spec.after:
+        yield ("after",), {}
+
+
+def _backfill_fits(spec: PipelineSpec) -> Iterator[Breach]:
+    if spec.backfill is None:
+        return
+    for key, name in (("from", spec.backfill.start), ("to", spec.backfill.end)):
+        if name is not None and not isinstance(spec.params.get(name), DateParam | StringParam):
+            message = f"`{name}` is no parameter of type date or string"
+            yield Breach(("backfill", key), message, "Name a parameter that can hold a day or a moment.")
+    if spec.backfill.start == spec.backfill.end:
+        message = "start and end need parameters of their own"
+        yield Breach(("backfill", "to"), message, "Leave `to` out when one is enough.")
+
+
+def clocks(spec: PipelineSpec) -> Iterator[tuple[Path, ByTheClock]]:
+    """Everything in a spec that names moments by the clock, and where it stands."""
+    if spec.schedule:
+        yield ("schedule",), spec.schedule
+    yield from ((("schedules", name), schedule) for name, schedule in spec.schedules.items())
+    if spec.expected_by:
+        yield ("expected_by",), spec.expected_by
 
 
 def _caps_fit(spec: PipelineSpec) -> Iterator[Breach]:
@@ -178,7 +238,10 @@ RULES: tuple[Callable[[PipelineSpec], Iterator[Breach]], ...] = (
     _tables_have_one_writer,
     _validations_fit,
     _params_fit,
+    _clocks_fit,
     _starts_fit,
+    _starts_give_params,
+    _backfill_fits,
     _caps_fit,
     _retries_fit,
 )

@@ -7,16 +7,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainSerializer, Strict, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    Strict,
+    StringConstraints,
+    model_serializer,
+)
 from pydantic_core import CoreSchema
 
 
 class SpecPart(BaseModel):
-    """Frozen, refuses unknown keys, and leaves values out of its complaints (they may be secrets)."""
+    """Frozen, refuses unknown keys, and leaves values out of its complaints (they may be secrets).
+
+    later: keys younger than the first release. A spec that does not use them is written without them, so that it keeps
+    its digest, and executors of that release can still read it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_old_as_possible(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        unused = {key for key in self.later if getattr(self, key) == fields[key].get_default(call_default_factory=True)}
+        return {key: value for key, value in content.items() if key not in unused}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Faults between specs: names, `after` and tables. Called by `validation` with every spec that is in sight."""
+"""Faults between specs: names, what starts what, tables. Called by `validation` with every spec that is in sight."""
 
 from __future__ import annotations
 
@@ -30,9 +30,25 @@ def name_of(parsed: Parsed) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _after(parsed: Parsed) -> list[tuple[int, str]]:
-    after = _raw(parsed).get("after")
-    return [(i, name) for i, name in enumerate(after) if isinstance(name, str)] if isinstance(after, list) else []
+def _starters(parsed: Parsed) -> Iterator[tuple[Path, str]]:
+    """The pipelines that start this one, and where they are named."""
+    raw = _raw(parsed)
+    yield from _names(raw, "after")
+    triggers = raw.get("triggers")
+    for index, trigger in enumerate(triggers if isinstance(triggers, list) else ()):
+        here: Path = ("triggers", index)
+        if not isinstance(trigger, dict):
+            continue
+        yield from (((*here, *path), name) for path, name in _names(trigger, "pipelines"))
+        if isinstance(name := trigger.get("pipeline"), str):
+            yield (*here, "pipeline"), name
+
+
+def _names(mapping: dict[str, Any], key: str) -> Iterator[tuple[Path, str]]:
+    names = mapping.get(key)
+    for index, name in enumerate(names if isinstance(names, list) else ()):
+        if isinstance(name, str):
+            yield (key, index), name
 
 
 def _raw(parsed: Parsed) -> dict[str, Any]:
@@ -57,11 +73,11 @@ def _one_name_each(specs: Sequence[Parsed]) -> Iterator[SpecFault]:
 def _known_predecessors(specs: Sequence[Parsed], known: Collection[str]) -> Iterator[SpecFault]:
     names = {name for parsed in specs if (name := name_of(parsed)) is not None} | set(known)
     for parsed in specs:
-        for index, name in _after(parsed):
+        for path, name in _starters(parsed):
             if name not in names:
                 close = get_close_matches(name, names, n=1)
                 meant = f"Did you mean `{close[0]}`?" if close else "Add its spec, or correct the name."
-                yield _at(parsed, ("after", index), f"there is no pipeline `{quoted(name)}`", meant)
+                yield _at(parsed, path, f"there is no pipeline `{quoted(name)}`", meant)
 
 
 def _no_cycles(specs: Sequence[Parsed]) -> Iterator[SpecFault]:
@@ -80,9 +96,9 @@ def _no_cycles(specs: Sequence[Parsed]) -> Iterator[SpecFault]:
 def _cycle_faults(cycle: list[str], by_name: dict[str, Parsed]) -> Iterator[SpecFault]:
     ring = " after ".join([*cycle, cycle[0]])
     for name, previous in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
-        index = next(index for index, after in _after(by_name[name]) if after == previous)
+        path = next(path for path, starter in _starters(by_name[name]) if starter == previous)
         message = f"the pipelines wait for each other in a ring: {quoted(ring)}"
-        yield _at(by_name[name], ("after", index), message, "Remove one `after` from the ring.")
+        yield _at(by_name[name], path, message, "Remove one of the ring from `after` or `triggers`.")
 
 
 def _cycle_from(start: str, by_name: dict[str, Parsed]) -> list[str]:
@@ -98,7 +114,7 @@ def _cycle_from(start: str, by_name: dict[str, Parsed]) -> list[str]:
             continue
         seen.add(name)
         trail[depth:] = [name]
-        waiting.extend((after, depth + 1) for _, after in _after(by_name[name]))
+        waiting.extend((starter, depth + 1) for _, starter in _starters(by_name[name]))
     return []
 
 

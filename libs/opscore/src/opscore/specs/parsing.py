@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from opscore.domain.pipeline import PipelineSpec
-from opscore.domain.pipeline_rules import Breach, breaches
+from opscore.domain.pipeline_rules import Breach, breaches, clocks
 from opscore.domain.validation import BalancedEntries, CustomSql
 from opscore.specs.document import Document
 from opscore.specs.fault import SpecFault
@@ -66,9 +66,10 @@ def _shape(value: Any) -> tuple[PipelineSpec | None, list[ErrorDetails]]:
 def _outside_rules(spec: PipelineSpec) -> list[Breach]:
     """Rules that need a time zone database or an SQL parser."""
     found: list[Breach] = []
-    if spec.schedule and not _is_zone(spec.schedule.timezone):
-        message = f"`{spec.schedule.timezone}` is not a time zone"
-        found.append(Breach(("schedule", "timezone"), message, "Use an IANA name such as UTC or Europe/Brussels."))
+    for path, clock in clocks(spec):
+        if not _is_zone(clock.timezone):
+            message = f"`{clock.timezone}` is not a time zone"
+            found.append(Breach((*path, "timezone"), message, "Use an IANA name such as UTC or Europe/Brussels."))
     for index, validation in enumerate(spec.validations):
         if isinstance(validation, CustomSql) and (fault := query_fault(validation.sql)):
             hint = "The query returns the bad rows; write one select."
