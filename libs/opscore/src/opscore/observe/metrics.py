@@ -26,6 +26,8 @@ class Metrics:
         self._take_in: dict[type[Observation], Callable[[Any], None]] = {}
         self._count_service(service, version)
         self._count_dispatching()
+        self._count_housekeeping()
+        self._count_time()
         self._count_executing()
         self._count_following()
 
@@ -73,6 +75,36 @@ class Metrics:
             seen.RunsReleased: lambda o: released.inc(o.count),
             seen.RunRescued: lambda o: rescued(o.state).inc(),
             seen.PartitionsMade: lambda o: partitions.inc(o.count),
+        }
+
+    def _count_time(self) -> None:
+        ticked = self._counters("scheduled_runs", "Runs started by schedules", "pipeline").labels
+        blocked = self._counter("schedules_blocked", "Schedules paused because their moments cannot be computed")
+        triggered = self._counter("event_triggered_runs", "Runs started by triggers on events")
+        partitions = self._counter("backfill_partitions_moved", "Partitions of backfills started or settled")
+        self._take_in |= {
+            seen.ScheduleTicked: lambda o: ticked(o.pipeline).inc(o.count),
+            seen.ScheduleBlocked: lambda _: blocked.inc(),
+            seen.EventTriggersFired: lambda o: triggered.inc(o.count),
+            seen.BackfillsAdvanced: lambda o: partitions.inc(o.count),
+        }
+
+    def _count_housekeeping(self) -> None:
+        dropped = self._counter("event_partitions_dropped", "Event partitions dropped by retention")
+        pruned = self._counter("rows_pruned", "Alerts and ledger rows deleted by retention")
+        removed = self._counter("artifacts_removed", "Artifacts deleted by retention")
+        sealed = self._counter("events_sealed", "Events sealed into the hash chain")
+        head = self._gauge("event_seal", "Number of the newest seal this process made")
+
+        def seal(o: seen.EventsSealed) -> None:
+            sealed.inc(o.count)
+            head.set(o.batch)
+
+        self._take_in |= {
+            seen.PartitionsDropped: lambda o: dropped.inc(o.count),
+            seen.RowsPruned: lambda o: pruned.inc(o.count),
+            seen.ArtifactsRemoved: lambda o: removed.inc(o.count),
+            seen.EventsSealed: seal,
         }
 
     def _count_executing(self) -> None:

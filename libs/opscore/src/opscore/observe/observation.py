@@ -125,7 +125,68 @@ class PartitionsMade:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionsDropped:
+    """Event partitions past retention were dropped."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPruned:
+    """Alerts and ledger rows that nothing reaches any more were deleted."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSealed:
+    """Settled events were sealed. batch: the seal's number."""
+
+    count: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTicked:
+    """A schedule started runs. count: more than one when missed ticks were caught up on."""
+
+    pipeline: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleBlocked:
+    """A schedule was paused because its moments cannot be computed."""
+
+    pipeline: str
+    name: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventTriggersFired:
+    """Events started runs."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillsAdvanced:
+    """Partitions of backfills were started or settled."""
+
+    count: int
+
+
 # --- executor ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactsRemoved:
+    """Files of artifacts past retention were deleted."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +363,14 @@ Observation: TypeAlias = (
     | RunsReleased
     | RunRescued
     | PartitionsMade
+    | PartitionsDropped
+    | RowsPruned
+    | EventsSealed
+    | ArtifactsRemoved
+    | ScheduleTicked
+    | ScheduleBlocked
+    | EventTriggersFired
+    | BackfillsAdvanced
     | ExecutorRegistered
     | WorkTaken
     | RunStarted
