@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import anyio
 import httpx
@@ -357,3 +359,38 @@ async def test_the_page_asks_no_other_host(postgres: ThrowawayPostgres, control_
     for answer in answers:
         assert answer.status_code == 200
         assert "://" not in answer.text
+
+
+async def test_a_webhooks_token_starts_its_pipeline_once_per_key_and_nothing_else(
+    postgres: ThrowawayPostgres, control_dsn: str
+) -> None:
+    token, digest = "of-the-erp", hashlib.sha256(b"of-the-erp").hexdigest()
+    hook = {
+        "version": 1,
+        "name": "hooked",
+        "params": {"day": {"type": "date"}},
+        "triggers": [{"kind": "webhook", "name": "erp"}],
+    }
+    async with visiting(postgres, control_dsn) as visitor:
+        await visitor.people.apply_pipeline(DEFAULT_ENVIRONMENT, bundled(hook, {}), [Phase.PUBLISH])
+        await visitor.room.webhooks.set_trigger_token(DEFAULT_ENVIRONMENT, "hooked", "erp", sha256=digest, by="ann")  # type: ignore[attr-defined] - the adapter behind the port
+
+        async def fire(bearer: str | None, **body: Any) -> httpx.Response:
+            headers = {"Idempotency-Key": "k"} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+            return await visitor.client.post("/v1/webhooks", json=body, headers=headers)
+
+        first, again = await fire(token, params={"day": "2026-01-01"}), await fire(token, params={"day": "2026-01-01"})
+        refused = [
+            await fire(None),
+            await fire("guess"),
+            await fire(TOKEN),
+            await fire(token, params={"speed": 1}),
+            await fire(token),
+        ]
+        run = await visitor.people.run(UUID(first.json()["run_id"]))
+
+    assert (first.status_code, again.status_code, again.json()["run_id"]) == (201, 200, first.json()["run_id"])
+    assert (run["pipeline"], run["trigger"], run["params"]) == ("hooked", "webhook", {"day": "2026-01-01"})
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [
+        (401, "NOT_ALLOWED"), (403, "NOT_ALLOWED"), (403, "NOT_ALLOWED"), (400, "INVALID_INPUT"), (409, "IDEMPOTENCY_CONFLICT"),
+    ]  # fmt: skip

@@ -131,6 +131,7 @@ def test_a_long_message_is_cut_visibly() -> None:
 @pytest.mark.parametrize(
     ("types", "condition", "kind", "data", "recovers"),
     [
+        (["DEADLINE_MISSED"], {}, "RUN_SUCCEEDED", {}, True),
         (["RUN_FAILED"], {}, "RUN_SUCCEEDED", {}, True),
         (["RUN_FAILED"], {}, "RUN_CANCELED", {}, False),
         (["RUN_FAILED"], {"pipeline": "other"}, "RUN_SUCCEEDED", {}, False),

@@ -16,6 +16,7 @@ from opscore.domain import errors as house
 REFUSALS: dict[str, type[house.OpsError]] = {
     kind.code: kind
     for kind in (
+        house.CapExceeded,
         house.Conflict,
         house.IdempotencyConflict,
         house.InvalidInput,

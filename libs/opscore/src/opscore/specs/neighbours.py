@@ -33,22 +33,18 @@ def name_of(parsed: Parsed) -> str | None:
 def _starters(parsed: Parsed) -> Iterator[tuple[Path, str]]:
     """The pipelines that start this one, and where they are named."""
     raw = _raw(parsed)
-    yield from _names(raw, "after")
-    triggers = raw.get("triggers")
-    for index, trigger in enumerate(triggers if isinstance(triggers, list) else ()):
-        here: Path = ("triggers", index)
-        if not isinstance(trigger, dict):
-            continue
-        yield from (((*here, *path), name) for path, name in _names(trigger, "pipelines"))
-        if isinstance(name := trigger.get("pipeline"), str):
-            yield (*here, "pipeline"), name
+    places: list[tuple[Path, Any]] = [(("after", i), name) for i, name in enumerate(_list(raw.get("after")))]
+    for index, trigger in enumerate(_list(raw.get("triggers"))):
+        if isinstance(trigger, dict):
+            here: Path = ("triggers", index)
+            names = enumerate(_list(trigger.get("pipelines")))
+            places += [((*here, "pipelines", i), name) for i, name in names]
+            places.append(((*here, "pipeline"), trigger.get("pipeline")))
+    yield from ((path, name) for path, name in places if isinstance(name, str))
 
 
-def _names(mapping: dict[str, Any], key: str) -> Iterator[tuple[Path, str]]:
-    names = mapping.get(key)
-    for index, name in enumerate(names if isinstance(names, list) else ()):
-        if isinstance(name, str):
-            yield (key, index), name
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _raw(parsed: Parsed) -> dict[str, Any]:
