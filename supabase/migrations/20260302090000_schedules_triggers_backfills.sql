@@ -946,12 +946,12 @@ begin
   )
   select (select count(*) from recent),
          coalesce((select p.estimate from ops.pipelines as p where p.environment_id = p_environment and p.name = v_plan.pipeline), '{}')
-         || coalesce(jsonb_object_agg(m.kind, round(m.amount, 3)) filter (where m.amount is not null), '{}')
+         || coalesce(jsonb_object_agg(m.kind, trim_scale(round(m.amount, 3))) filter (where m.amount is not null), '{}')
     into v_history, v_each
     from median as m;
   return v_answer || jsonb_build_object(
     'history_runs', v_history, 'each', v_each,
-    'total', (select coalesce(jsonb_object_agg(e.key, e.value::text::numeric * v_runs), '{}') from jsonb_each(v_each) as e where e.key <> 'duration_seconds')
+    'total', (select coalesce(jsonb_object_agg(e.key, trim_scale(e.value::text::numeric * v_runs)), '{}') from jsonb_each(v_each) as e where e.key <> 'duration_seconds')
              || case when v_each ? 'duration_seconds' then
                   jsonb_build_object('duration_seconds', (v_each ->> 'duration_seconds')::numeric * ceil(v_runs::numeric / v_plan.concurrency)) else '{}' end,
     'caps', (

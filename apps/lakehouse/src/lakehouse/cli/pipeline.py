@@ -90,9 +90,8 @@ async def apply(files: tuple[Path, ...]) -> Exit:
             return Exit.USAGE
         bundles = [bundle(file) for file in files]
         applied = await apply_bundles(lakehouse, bundles)
-    for one in bundles:
-        if one.spec.get("schedule"):
-            say(f"{one.spec['name']}: the schedule is kept, but this release starts no run by itself.")
+    if timed := [one.spec["name"] for one in bundles if one.spec.get("schedule") or one.spec.get("schedules")]:
+        say(f"Started by the clock from now on: {', '.join(timed)}. `lakehouse schedule list` shows when.")
     output().show({"items": applied}, APPLIED)
     return Exit.OK
 
