@@ -123,10 +123,11 @@ class House:
             await self.apply_bundle(bundle, **changes)
 
     async def apply_bundle(self, bundle: Bundle, **changes: Any) -> None:
+        changes = {"schedule": None} | changes  # only the test starts runs, whatever the clock says meanwhile
         spec = PipelineSpec.model_validate({**bundle.spec, **changes})
         digest = uuid.uuid5(uuid.NAMESPACE_OID, bundle.digest + json.dumps(changes, sort_keys=True)).hex * 2
         offered = {
-            "digest": digest if changes else bundle.digest,
+            "digest": digest,
             "spec": spec.as_json(),
             "files": bundle.files,
             "phases": [phase.value for phase in phases(spec)],

@@ -134,6 +134,18 @@ async def test_an_event_starts_one_run_though_two_dispatchers_follow(
     assert (run["parent_run_id"], run["trigger"], run["params"]) == (failed.run_id, "event", {"why": "a failed"})
 
 
+async def test_a_trigger_is_not_fired_by_events_from_before_it_was_applied(plane: Plane, keeper: Timekeeper) -> None:
+    for name in ("a", "b"):
+        await plane.pipeline(name)
+    await plane.pipeline("c", triggers=[{"kind": "event", "name": "other", "event": "RUN_FAILED", "pipeline": "b"}])
+    await plane.finish(await plane.work("a"), "failed")  # not followed yet when the second trigger comes
+
+    await plane.pipeline("d", triggers=ON_FAILURE)
+    await keeper.one_pass()
+
+    assert await runs(plane, "d") == []
+
+
 async def test_without_triggers_on_events_nobody_follows_the_log(plane: Plane, keeper: Timekeeper) -> None:
     await plane.pipeline("a")
     await plane.pipeline("c", triggers=ON_FAILURE)

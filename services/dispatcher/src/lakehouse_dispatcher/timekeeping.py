@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from opscore.domain.errors import ControlPlaneUnavailable, InvalidInput
+from opscore.domain.errors import ControlPlaneUnavailable, Permanent
 from opscore.domain.ticks import next_tick
 from opscore.observe.observation import BackfillsAdvanced, EventTriggersFired, ScheduleBlocked, ScheduleTicked
 from opscore.ports.timekeeping import OwedSchedule, TimeDue, Timekeeping
@@ -57,7 +57,7 @@ class Timekeeper:
         for schedule in await self.control.due_schedules(BATCH):
             try:
                 await self._fire(schedule)
-            except InvalidInput as fault:
+            except Permanent as fault:
                 await self.control.block_schedule(schedule, fault.message)
                 self.service.observer.notice(ScheduleBlocked(schedule.pipeline, schedule.name, fault.message))
 
