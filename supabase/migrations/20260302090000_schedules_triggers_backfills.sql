@@ -1211,8 +1211,9 @@ comment on view api.backfills is 'Backfills with how far each has come, counted 
 -- ---------------------------------------------------------------------------------------------------------------
 -- A missed deadline is an alert by default
 -- ---------------------------------------------------------------------------------------------------------------
-insert into ops.alert_rules (environment_id, name, event_types, severity, summary)
-select e.id, 'deadline_missed', '{DEADLINE_MISSED}', 'error', '{pipeline} missed its deadline: {message}' from ops.environments as e
+insert into ops.alert_rules (environment_id, name, event_types, condition, severity, summary)
+select e.id, 'deadline_missed', '{DEADLINE_MISSED}', '{"except": "query"}', 'error', '{pipeline} missed its deadline: {message}'
+  from ops.environments as e
     on conflict (environment_id, name) do nothing;
 
 -- ---------------------------------------------------------------------------------------------------------------
