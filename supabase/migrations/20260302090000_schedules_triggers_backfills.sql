@@ -739,6 +739,33 @@ $$;
 comment on function ops.set_trigger_token is
   'Gives a webhook trigger a new secret, by its SHA-256 in hex; the old one ends at once. Raises NOT_FOUND. Callers: CLI.';
 
+create function ops.params_fault(p_pipeline text, p_spec jsonb, p_given jsonb) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select case
+           when d.declared is null then format('pipeline %s has no parameter %L', p_pipeline, left(g.key, 60))
+           else format('%s is not %s, as parameter %s of pipeline %s wants', left(g.value::text, 60),
+                       case d.declared ->> 'type' when 'string' then coalesce('one of ' || (d.declared ->> 'enum'), 'text')
+                            when 'date' then 'a date (YYYY-MM-DD)' when 'integer' then 'an integer it allows' else 'true or false' end,
+                       g.key, p_pipeline)
+         end
+    from jsonb_each(p_given) as g
+    cross join lateral (
+      select case g.key when 'chain' then '{"type": "boolean"}' else nullif(p_spec -> 'params', 'null') -> g.key end as declared) as d
+   where d.declared is null or (jsonb_typeof(g.value) <> 'null' and not coalesce(
+     case d.declared ->> 'type'
+       when 'string' then jsonb_typeof(g.value) = 'string' and (coalesce(jsonb_typeof(d.declared -> 'enum'), 'null') = 'null' or d.declared -> 'enum' @> g.value)
+       when 'date' then (g.value #>> '{}') ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and jsonb_typeof(g.value) = 'string'
+       when 'integer' then jsonb_typeof(g.value) = 'number' and g.value::text ~ '^-?[0-9]{1,19}$'
+         and (g.value::text)::numeric between coalesce((d.declared ->> 'minimum')::numeric, '-infinity') and coalesce((d.declared ->> 'maximum')::numeric, 'infinity')
+       else jsonb_typeof(g.value) = 'boolean' end, false))
+   order by g.key
+   limit 1
+$$;
+comment on function ops.params_fault is
+  'What is wrong with the first of given parameters that a pipeline does not take so, or null. Callers: functions here.';
+
 create function ops.fire_webhook_trigger(p_token text, p_params jsonb default '{}', p_idempotency_key text default null)
 returns table (run_id uuid, created boolean)
 language plpgsql volatile security definer
@@ -749,7 +776,7 @@ declare
   v_spec jsonb;
   v_paused boolean;
   v_run record;
-  v_stranger text;
+  v_fault text;
 begin
   select t.* into v_trigger from ops.triggers as t where t.token_sha256 = sha256(convert_to(p_token, 'UTF8')) and t.kind = 'webhook';
   if not found then
@@ -764,11 +791,9 @@ begin
   if jsonb_typeof(p_params) <> 'object' then
     perform ops.refuse('INVALID_INPUT', 400, 'parameters are not a JSON object', 'Send {"params": {"name": value}}, or nothing.');
   end if;
-  select k.name into v_stranger from jsonb_object_keys(p_params) as k (name)
-   where k.name <> 'chain' and not coalesce(nullif(v_spec -> 'params', 'null'), '{}') ? k.name limit 1;
-  if found then
-    perform ops.refuse('INVALID_INPUT', 400, format('pipeline %s has no parameter %L', v_trigger.pipeline, left(v_stranger, 60)),
-                       format('`lakehouse pipeline show %s` lists its parameters.', v_trigger.pipeline));
+  v_fault := ops.params_fault(v_trigger.pipeline, v_spec, p_params);
+  if v_fault is not null then
+    perform ops.refuse('INVALID_INPUT', 400, v_fault, format('`lakehouse pipeline show %s` lists its parameters.', v_trigger.pipeline));
   end if;
   select e.run_id, e.created into v_run
     from ops.enqueue_run(v_trigger.environment_id, v_trigger.pipeline, v_trigger.params || p_params,
@@ -779,7 +804,7 @@ end
 $$;
 comment on function ops.fire_webhook_trigger is
   'Starts the pipeline of the webhook trigger that the token belongs to. Raises NOT_ALLOWED for an unknown token, INVALID_INPUT for a parameter the '
-  'pipeline does not have, CAP_EXCEEDED and IDEMPOTENCY_CONFLICT as ops.enqueue_run. Callers: control room.';
+  'pipeline does not take, CAP_EXCEEDED and IDEMPOTENCY_CONFLICT as ops.enqueue_run. Callers: control room.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Backfills
@@ -861,9 +886,7 @@ begin
       then format('parameter %s is a date: it cannot tell hours apart', v_plan.from_param)
     when v_plan.concurrency not between 1 and 1000 then format('%s runs at a time: from 1 to 1000 are allowed', v_plan.concurrency)
     when v_plan.reprocess not in ('none', 'failed', 'all') then format('%L is not a rule of reprocessing: none, failed or all', v_plan.reprocess)
-    else (
-      select format('pipeline %s has no parameter %L', v_plan.pipeline, left(k.name, 60)) from jsonb_object_keys(v_plan.params) as k (name)
-       where k.name <> 'chain' and not coalesce(nullif(v_spec -> 'params', 'null'), '{}') ? k.name limit 1)
+    else ops.params_fault(v_plan.pipeline, v_spec, v_plan.params)
   end;
   if v_fault is not null then
     perform ops.refuse('INVALID_INPUT', 400, v_fault, '`lakehouse backfill create --help` shows what is allowed.');

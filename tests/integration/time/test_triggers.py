@@ -156,12 +156,17 @@ async def test_without_triggers_on_events_nobody_follows_the_log(plane: Plane, k
     assert due.events is False
 
 
+PARAMS = {
+    "day": {"type": "date"},
+    "rows": {"type": "integer", "minimum": 1, "maximum": 9},
+    "mode": {"type": "string", "enum": ["full", "fast"]},
+    "note": {"type": "string", "enum": None},
+}
+
+
 async def webhook(plane: Plane) -> None:
-    await plane.pipeline(
-        "c",
-        params={"day": {"type": "date"}},
-        triggers=[{"kind": "webhook", "name": "erp", "params": {"day": "2026-01-01"}}],
-    )
+    trigger = {"kind": "webhook", "name": "erp", "params": {"day": "2026-01-01"}}
+    await plane.pipeline("c", params=PARAMS, triggers=[trigger])
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     await plane.db.execute("select ops.set_trigger_token($1, 'c', 'erp', $2, 'ann')", ENVIRONMENT, digest)
 
@@ -175,7 +180,8 @@ async def test_a_webhook_starts_its_pipeline_with_the_parameters_given(plane: Pl
 
     first = await fire(plane, key="k")
     again = await fire(plane, key="k")
-    other = await fire(plane, params={"day": "2026-02-02"})
+    given = {"day": "2026-02-02", "rows": 9, "mode": "full", "note": "x", "chain": False}
+    other = await fire(plane, params=given)
 
     assert (first["run_id"], first["created"], again["run_id"], again["created"]) == (
         again["run_id"],
@@ -184,7 +190,7 @@ async def test_a_webhook_starts_its_pipeline_with_the_parameters_given(plane: Pl
         False,
     )
     assert (await plane.run(first["run_id"]))["params"] == {"day": "2026-01-01"}
-    assert (await plane.run(other["run_id"]))["params"] == {"day": "2026-02-02"}
+    assert (await plane.run(other["run_id"]))["params"] == given
 
 
 async def test_a_wrong_token_a_stranger_and_no_object_start_nothing(plane: Plane) -> None:
@@ -195,6 +201,12 @@ async def test_a_wrong_token_a_stranger_and_no_object_start_nothing(plane: Plane
         ("", {}, "starts nothing"),
         (TOKEN, {"speed": 1}, "no parameter 'speed'"),
         (TOKEN, ["day"], "not a JSON object"),
+        (TOKEN, {"day": "tomorrow"}, "is not a date"),
+        (TOKEN, {"day": 7}, "is not a date"),
+        (TOKEN, {"rows": 1.5}, "is not an integer"),
+        (TOKEN, {"rows": 10}, "is not an integer it allows"),
+        (TOKEN, {"mode": "slow"}, 'is not one of \\["full", "fast"\\]'),
+        (TOKEN, {"chain": "yes"}, "is not true or false"),
     ):
         with pytest.raises(asyncpg.PostgresError, match=said):
             await fire(plane, token, params)
