@@ -9,10 +9,13 @@ import anyio
 from lakehouse_dispatcher.dispatch import Dispatcher
 from lakehouse_dispatcher.housekeeping import keep_house
 from lakehouse_dispatcher.settings import DispatcherSettings
+from lakehouse_dispatcher.timekeeping import keep_time
 from opscore.db.dispatcher_rpc import DispatcherRpc
 from opscore.db.listen import listening
 from opscore.db.pool import open_database
+from opscore.db.time_rpc import TimeRpc
 from opscore.ports.dispatching import Dispatching
+from opscore.ports.timekeeping import Timekeeping
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
@@ -38,17 +41,25 @@ async def main(service: Service, settings: DispatcherSettings) -> None:
         wakeups = await stack.enter_async_context(
             listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
         )
-        await dispatch(DispatcherRpc(database), wakeups, service, settings)
+        await dispatch(DispatcherRpc(database), wakeups, service, settings, TimeRpc(database))
 
 
-async def dispatch(control: Dispatching, wakeups: Wakeups, service: Service, settings: DispatcherSettings) -> None:
-    """Lead or stand by, dispatch and keep house until a stop is asked for."""
+async def dispatch(
+    control: Dispatching,
+    wakeups: Wakeups,
+    service: Service,
+    settings: DispatcherSettings,
+    time: Timekeeping | None = None,
+) -> None:
+    """Lead or stand by; dispatch, keep house, and keep time where there is any, until a stop is asked for."""
     leadership = Leadership(control, service, role=NAME, ttl=settings.dispatcher_leader_ttl_s, on_taken=wakeups.ring)
     dispatcher = Dispatcher(control, leadership, service, settings.dispatcher_batch)
     pace = Pace(proven=settings.dispatcher_scan_s, unproven=min(0.25, settings.dispatcher_scan_s))
     async with anyio.create_task_group() as group:
         group.start_soon(leadership.keep)
         group.start_soon(keep_house, control, leadership, service)
+        if time is not None:
+            group.start_soon(keep_time, time, leadership, service, settings.dispatcher_scan_s)
         await work_when_woken(dispatcher.one_pass, wakeups, service, doing="dispatch", pace=pace)
 
 
