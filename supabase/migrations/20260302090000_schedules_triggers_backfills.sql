@@ -425,7 +425,7 @@ begin
   select r.id into v_run from ops.runs as r
    where r.environment_id = p_schedule.environment_id and r.pipeline = p_schedule.pipeline order by r.created_at desc limit 1;
   v_fact := jsonb_build_object(
-    'pipeline', p_schedule.pipeline, 'code', 'DEADLINE_MISSED', 'deadline', p_deadline, 'within_seconds', p_schedule.within_seconds,
+    'pipeline', p_schedule.pipeline, 'deadline', p_deadline, 'within_seconds', p_schedule.within_seconds,
     'message', format('no run succeeded between %s and %s UTC', to_char(v_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
                       to_char(p_deadline at time zone 'UTC', 'YYYY-MM-DD HH24:MI')));
   if v_run is null then

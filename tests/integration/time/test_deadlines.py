@@ -44,7 +44,7 @@ async def test_a_miss_is_one_event_on_the_latest_run_however_often_one_looks(pla
         await keeper.one_pass()
 
     (miss,) = await misses(plane)
-    assert (miss["pipeline"], miss["code"]) == ("p", "DEADLINE_MISSED")
+    assert (miss["pipeline"], miss["within_seconds"]) == ("p", 3600)
     assert miss["message"] == "no run succeeded between 2026-06-01 12:00 and 2026-06-01 13:00 UTC"
     assert (await plane.events(latest))[-1] == "DEADLINE_MISSED"
 
