@@ -32,10 +32,15 @@ class Scorers:
         return serving("scorer", lambda service: main(service, self._settings), seen)
 
     async def run(
-        self, outcome: str = "succeeded", *, results: tuple[str, ...] = (), took: timedelta = timedelta(seconds=1)
+        self,
+        outcome: str = "succeeded",
+        *,
+        pipeline: str = "query",
+        results: tuple[str, ...] = (),
+        took: timedelta = timedelta(seconds=1),
     ) -> uuid.UUID:
         """One run with check results, so long, to its end."""
-        work = await self.plane.work()
+        work = await self.plane.work(pipeline)
         checks = [
             {"name": f"c{n}", "dataset": "gold.x", "action": "fail", "result": result, "sample_keys": []}
             for n, result in enumerate(results)
@@ -92,13 +97,14 @@ async def test_every_run_is_scored_once_with_two_scorers_running(scorers: Scorer
 async def test_a_run_that_takes_longer_than_usual_is_marked_down_once_something_is_usual(scorers: Scorers) -> None:
     seen = Seen()
     async with scorers.running(seen):
-        usual = [await scorers.run(took=timedelta(minutes=1)) for _ in range(3)]
-        slow = await scorers.run(took=timedelta(minutes=10))
-        await seen.until(ScoreRecorded, 4)
+        await scorers.plane.pipeline("books")
+        usual = [await scorers.run(pipeline="books", took=timedelta(minutes=1)) for _ in range(5)]
+        slow = await scorers.run(pipeline="books", took=timedelta(minutes=10))
+        await seen.until(ScoreRecorded, 6)
 
-    assert "duration" not in await scorers.signals(usual[2])
+    assert "duration" not in await scorers.signals(usual[4])
     assert (await scorers.signals(slow))["duration"] == 0
-    assert await scorers.score(slow) == Decimal("83.33")
+    assert await scorers.score(slow) == Decimal("85.71")  # (40 + 10 + 10 + 0 * 10) / 70
 
 
 async def test_a_scorer_that_starts_late_finds_what_ended_before(scorers: Scorers) -> None:

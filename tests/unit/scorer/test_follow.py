@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,11 @@ from opscore.ports.event_log import EventBatch, FollowedEvent, RunFacts
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RUN, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 ENVIRONMENT = uuid.UUID(int=3)
+FACTS = RunFacts(
+    run_id=RUN, environment_id=ENVIRONMENT, pipeline="p", comparable=True, state="failed", attempt=1, failures=1, losses=0,
+    duration_ms=5, rows_added=0, cost=None, cost_unit=None, gap_ms=None, streak=1, checks_passed=0, checks_warned=0, checks_failed=0,
+    tables_known=0, tables_changed=0, durations=[], volumes=[], costs=[], gaps=[],
+)  # fmt: skip
 
 
 class Moment:
@@ -53,7 +59,7 @@ class Log:
 
     async def run_facts(self, runs: list[uuid.UUID]) -> list[RunFacts]:
         self.asked.extend(runs)
-        return [RunFacts(run, ENVIRONMENT, "p", "failed", 1, 1, 0, 5, 0, 0, 0, 0, None, None, 0) for run in runs]
+        return [replace(FACTS, run_id=run) for run in runs]
 
     async def record_signals(self, _consumer: str, batch: EventBatch, signals: list[tuple[uuid.UUID, Signal]]) -> bool:
         assert batch is self.batch
@@ -71,7 +77,11 @@ async def test_each_run_that_ended_is_judged_once() -> None:
     assert await following(log, Seen()).step()
 
     assert log.asked == [RUN]
-    assert [(run, signal.name) for run, signal in log.recorded[0]] == [(RUN, "outcome"), (RUN, "retries")]
+    assert [(run, signal.name) for run, signal in log.recorded[0]] == [
+        (RUN, "outcome"),
+        (RUN, "retries"),
+        (RUN, "failure_streak"),
+    ]
 
 
 async def test_a_batch_in_which_no_run_ended_still_moves_the_cursor() -> None:
@@ -105,3 +115,13 @@ async def test_scores_are_seen_when_they_come_back_as_events() -> None:
     await following(log, seen).step()
 
     assert seen == [EventsFollowed("scorer", 1, 2.0), ScoreRecorded(RUN, 12.5)]
+
+
+async def test_a_missed_deadline_makes_the_result_stale_whatever_else_was_found() -> None:
+    missed = {"deadline": "2026-03-01T06:00:00+00:00", "within_seconds": 3600, "pipeline": "p"}
+    log = Log((OTHER, "DEADLINE_MISSED", missed))
+
+    await following(log, Seen()).step()
+
+    [(run, signal)] = log.recorded[0]
+    assert (run, signal.name, signal.value) == (OTHER, "freshness", 0)

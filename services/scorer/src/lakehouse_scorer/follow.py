@@ -12,6 +12,7 @@ from uuid import UUID
 
 from lakehouse_scorer.rules import judged
 from opscore.domain.event import EventType
+from opscore.domain.signal import Signal, by_deadline
 from opscore.observe.observation import EventsFollowed, ScoreRecorded
 from opscore.observe.observer import Observer
 from opscore.ports.clock import Clock
@@ -19,6 +20,8 @@ from opscore.ports.event_log import EventBatch, Scoring
 
 CONSUMER = "scorer"
 BATCH_EVENTS = 500
+FRESHNESS = "freshness"
+DEADLINE_MISSED = EventType.DEADLINE_MISSED
 ENDS = frozenset({EventType.RUN_SUCCEEDED, EventType.RUN_FAILED, EventType.RUN_CANCELED})
 
 
@@ -37,8 +40,9 @@ class Following:
             return False
         ended = ended_runs(batch)
         facts = await self.control.run_facts(ended) if ended else []
-        signals = [(each.run_id, signal) for each in facts for signal in judged(each)]
-        if await self.control.record_signals(CONSUMER, batch, signals):
+        signals = {(each.run_id, signal.name): signal for each in facts for signal in judged(each)} | missed(batch)
+        found = [(run_id, signal) for (run_id, _), signal in signals.items()]
+        if await self.control.record_signals(CONSUMER, batch, found):
             self._notice(batch)
         return True
 
@@ -54,3 +58,14 @@ class Following:
 def ended_runs(batch: EventBatch) -> list[UUID]:
     """Runs whose end is in the batch, each once, in order."""
     return list(dict.fromkeys(each.event.run_id for each in batch.events if each.event.type in ENDS))
+
+
+def missed(batch: EventBatch) -> dict[tuple[UUID, str], Signal]:
+    """Deadlines that passed without a success make their run's result stale, whatever the run itself was like."""
+    return {
+        (each.event.run_id, FRESHNESS): Signal(
+            FRESHNESS, *by_deadline(each.event.data["deadline"], each.event.data["within_seconds"])
+        )
+        for each in batch.events
+        if each.event.type == DEADLINE_MISSED
+    }

@@ -15,7 +15,7 @@ class ScorerRpc(FollowerRpc):
 
     async def run_facts(self, runs: Sequence[UUID]) -> list[RunFacts]:
         """See Scoring."""
-        rows = await self._db.fetch("select * from ops.run_facts($1)", list(runs))
+        rows = await self._db.fetch("select * from ops.run_evidence($1)", list(runs))
         return [RunFacts(**dict(row)) for row in rows]
 
     async def record_signals(self, consumer: str, batch: EventBatch, signals: Sequence[tuple[UUID, Signal]]) -> bool:

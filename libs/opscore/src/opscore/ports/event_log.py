@@ -32,23 +32,36 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What an ended run is judged by. Durations in ms; medians over the 20 like runs before it, None without any."""
+    """What an ended run is judged by: its own numbers, and those of the like runs before it, newest first.
+
+    Times in ms. comparable: False for built-in pipelines, whose runs have nothing in common. gap_ms: since the
+    pipeline's last success. streak: failures in a row, this run included. tables_known: published tables that were
+    published before. cost_unit: `cost` or `compute_seconds`, of cost and of costs.
+    """
 
     run_id: UUID
     environment_id: UUID
     pipeline: str
+    comparable: bool
     state: str
     attempt: int
     failures: int
     losses: int
     duration_ms: int | None
     rows_added: int
+    cost: Decimal | None
+    cost_unit: str | None
+    gap_ms: int | None
+    streak: int
     checks_passed: int
     checks_warned: int
     checks_failed: int
-    usual_duration_ms: Decimal | None
-    usual_rows: Decimal | None
-    earlier_runs: int
+    tables_known: int
+    tables_changed: int
+    durations: Sequence[int]
+    volumes: Sequence[int]
+    costs: Sequence[Decimal]
+    gaps: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lakehouse_scorer.rules.cost import cost
+from lakehouse_scorer.rules.drift import drift
 from lakehouse_scorer.rules.duration import duration
+from lakehouse_scorer.rules.failure_streak import failure_streak
+from lakehouse_scorer.rules.freshness import freshness
 from lakehouse_scorer.rules.outcome import outcome
 from lakehouse_scorer.rules.quality import quality
 from lakehouse_scorer.rules.retries import retries
@@ -12,7 +16,10 @@ from lakehouse_scorer.rules.volume import volume
 from opscore.domain.signal import Signal
 from opscore.ports.event_log import RunFacts
 
-RULES: tuple[Callable[[RunFacts], Signal | None], ...] = (outcome, quality, duration, volume, retries)
+RULES: tuple[Callable[[RunFacts], Signal | None], ...] = (
+    *(outcome, quality, duration, volume, retries),
+    *(freshness, failure_streak, drift, cost),
+)
 
 
 def judged(facts: RunFacts) -> list[Signal]:

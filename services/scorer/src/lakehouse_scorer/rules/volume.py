@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lakehouse_scorer.rules.scale import is_comparable, on_scale
+from lakehouse_scorer.rules.usual import against, succeeded
 from opscore.domain.signal import Signal
+from opscore.domain.statistic import Side, Yardstick
 from opscore.ports.event_log import RunFacts
+
+ROWS = Yardstick("rows", Side.BOTH, floor_share=Decimal("0.1"), floor_least=Decimal(10))
 
 
 def volume(facts: RunFacts) -> Signal | None:
-    """The smaller over the larger of rows written and their usual number: half and double are both 0.5.
-
-    None while nothing is usual yet, when the usual number is 0, and for runs that did not succeed.
-    """
-    if not is_comparable(facts) or not facts.usual_rows:
-        return None
-    rows = Decimal(facts.rows_added)
-    ratio = min(rows, facts.usual_rows) / max(rows, facts.usual_rows)
-    evidence = {"rows": facts.rows_added, "usual_rows": str(facts.usual_rows), "earlier_runs": facts.earlier_runs}
-    return Signal("volume", on_scale(ratio), evidence)
+    """1 up to three deviations off the median, 0 from eight, on both sides; None for runs that published nothing."""
+    return against("volume", ROWS, facts.rows_added, facts.volumes) if succeeded(facts) else None
