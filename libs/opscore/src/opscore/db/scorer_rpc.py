@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from opscore.db.follower_rpc import FollowerRpc, cursor_arguments
 from opscore.domain.signal import Signal
-from opscore.ports.event_log import EventBatch, RunFacts
+from opscore.ports.event_log import EventBatch, RunFacts, TrainingRun
 
 
 class ScorerRpc(FollowerRpc):
@@ -26,4 +29,27 @@ class ScorerRpc(FollowerRpc):
         ]
         return await self._db.fetchval(
             "select ops.record_signals($1, $2, $3, $4, $5, $6)", *cursor_arguments(consumer, batch), offered
+        )
+
+    async def training_runs(self, environment: UUID, since: timedelta) -> list[TrainingRun]:
+        """See Learning."""
+        rows = await self._db.fetch("select * from ops.training_runs($1, $2)", environment, since)
+        return [TrainingRun(**dict(row)) for row in rows]
+
+    async def weights_in_force(self, environment: UUID) -> tuple[int, dict[str, Decimal]]:
+        """See Learning."""
+        rows = await self._db.fetch("select * from ops.weights_in_force($1)", environment)
+        return max((row["version"] for row in rows), default=0), {row["signal"]: row["weight"] for row in rows}
+
+    async def take_learning_turns(self, every: timedelta, fewest: int) -> list[UUID]:
+        """See Learning."""
+        rows = await self._db.fetch("select x from ops.take_learning_turns($1, $2) as x", every, fewest)
+        return [row["x"] for row in rows]
+
+    async def propose_weights(
+        self, environment: UUID, base: int, weights: Mapping[str, str], evidence: Mapping[str, Any], *, by: str
+    ) -> UUID:
+        """See Learning."""
+        return await self._db.fetchval(
+            "select ops.propose_weights($1, $2, $3, $4, $5)", environment, base, dict(weights), dict(evidence), by
         )

@@ -152,11 +152,14 @@ class AlertRule:
     def _watches(self, occasion: Occasion) -> bool:
         return occasion.event.type in self.event_types and self._covers(occasion)
 
+    def covers(self, environment: UUID, pipeline: str) -> bool:
+        """Whether the rule watches this pipeline at all."""
+        meant = fnmatchcase(pipeline, self.pipeline)
+        excepted = any(fnmatchcase(pipeline, glob) for glob in self.excepted)
+        return self.readable and self.environment_id == environment and meant and not excepted
+
     def _covers(self, occasion: Occasion) -> bool:
-        same_scope = self.environment_id == occasion.environment_id
-        meant = fnmatchcase(occasion.pipeline, self.pipeline)
-        excepted = any(fnmatchcase(occasion.pipeline, glob) for glob in self.excepted)
-        return self.readable and same_scope and meant and not excepted
+        return self.covers(occasion.environment_id, occasion.pipeline)
 
     def _is_bad(self, occasion: Occasion) -> bool:
         if self.codes is not None and occasion.fact("code") not in self.codes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -65,6 +66,24 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A judged run and what followed it. signals: name -> value in [0, 1]."""
+
+    run_id: UUID
+    pipeline: str
+    finished_at: datetime
+    signals: Mapping[str, float]
+    failed_next: bool
+    rolled_back: bool
+    incident: bool
+
+    @property
+    def trouble(self) -> bool:
+        """Whether anything bad followed."""
+        return self.failed_next or self.rolled_back or self.incident
+
+
+@dataclass(frozen=True, slots=True)
 class DueNotification:
     """A notification leased for sending. attempts counts this one."""
 
@@ -104,6 +123,28 @@ class Scoring(EventLog, Protocol):
 
     async def record_signals(self, consumer: str, batch: EventBatch, signals: Sequence[tuple[UUID, Signal]]) -> bool:
         """Store signals, compute scores, advance the cursor. False: another scorer was faster, nothing changed."""
+        ...
+
+
+class Learning(Protocol):
+    """The control plane as whoever learns from history sees it."""
+
+    async def training_runs(self, environment: UUID, since: timedelta) -> list[TrainingRun]:
+        """Judged runs whose future is known, newest first."""
+        ...
+
+    async def weights_in_force(self, environment: UUID) -> tuple[int, dict[str, Decimal]]:
+        """Version and weights."""
+        ...
+
+    async def take_learning_turns(self, every: timedelta, fewest: int) -> list[UUID]:
+        """Environments with so many runs that nobody learned from for so long; they are the caller's now."""
+        ...
+
+    async def propose_weights(
+        self, environment: UUID, base: int, weights: Mapping[str, str], evidence: Mapping[str, Any], *, by: str
+    ) -> UUID:
+        """Keep a proposal. base: the version it was measured against."""
         ...
 
 
