@@ -36,6 +36,8 @@ NOUNS = {
     "route": ("lakehouse.cli.route:route", "Who hears of which alert."),
     "alert": ("lakehouse.cli.alert:alert", "Alerts: list, acknowledge, resolve, silence."),
     "executor": ("lakehouse.cli.executor:executor", "Processes that carry out runs."),
+    "signal": ("lakehouse.cli.signal:signal", "What runs are judged by."),
+    "score": ("lakehouse.cli.score:score", "Scores: why, what if, and the weights behind them."),
     "cap": ("lakehouse.cli.cap:cap", "Ceilings and what is in use."),
 }
 

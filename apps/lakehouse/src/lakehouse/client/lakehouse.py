@@ -23,6 +23,7 @@ from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import Database, open_database
 from opscore.db.schedules_rpc import SchedulesRpc
+from opscore.db.scores_rpc import ScoresRpc
 from opscore.domain.errors import NotFound
 from opscore.ports.people import Json
 
@@ -48,6 +49,11 @@ class Lakehouse:
     def schedules(self) -> SchedulesRpc:
         """Schedules, deadlines and triggers."""
         return SchedulesRpc(self.database)
+
+    @property
+    def scores(self) -> ScoresRpc:
+        """Signals, scores and weights."""
+        return ScoresRpc(self.database)
 
     @property
     def backfills(self) -> BackfillsRpc:
