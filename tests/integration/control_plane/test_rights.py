@@ -22,9 +22,13 @@ MAY_EXECUTE = {
         "publish_run", "record_checks", "register_artifacts", "register_executor", "requeue_stale_runs", "start_run",
         "table_states", "take_work",
     },
-    "lakehouse_scorer": {"compute_run_score", "read_events", "record_signals", "run_facts"},
+    "lakehouse_scorer": {
+        "compute_run_score", "propose_weights", "read_events", "record_signals", "run_evidence", "run_facts", "take_learning_turns",
+        "training_runs", "weights_in_force",
+    },
     "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
     "lakehouse_controlroom": {
+        "accept_weights", "propose_weights", "set_weights", "training_runs", "weights_in_force", "what_if_weights",
         "change_backfill", "create_backfill", "fire_webhook_trigger", "pause_schedule", "plan_backfill", "resume_schedule",
         "set_trigger_token",
         "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import pytest
 from lakehouse.cli.main import run as run_line
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from lakehouse_scorer.follow import Following
+from lakehouse_scorer.learning.turns import in_a_child, learn_once
 from opscore.db.pool import open_database
 from opscore.db.scorer_rpc import ScorerRpc
 from opscore.runtime.clock import SystemClock
@@ -203,6 +205,46 @@ async def test_a_proposal_finds_the_signal_that_precedes_failures_and_changes_no
     assert (accepted["version"], accepted["proposal_id"]) == (3, made["id"])
     code, _ = await cli("score", "weights", "accept", made["id"])
     assert (code, "was accepted by" in cli.said) == (1, True)
+
+
+async def test_the_scorer_learns_in_a_process_of_its_own_once_a_day_whoever_asks(
+    postgres: ThrowawayPostgres, plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plane.pipeline("books")
+    await past_runs(plane, 400)
+    dsn = postgres.dsn(urlsplit(plane.dsn).path.removeprefix("/"), role="lakehouse_scorer")
+    monkeypatch.setenv("LAKEHOUSE_DATABASE_URL", dsn)
+    proposed = "select count(*) from ops.weight_proposals where author = 'lakehouse-scorer'"
+    day = timedelta(days=1)
+
+    async with open_database(dsn, application="tests") as database:
+        control = ScorerRpc(database)
+        assert await learn_once(control, day, in_a_child) == [ENVIRONMENT]
+        assert await plane.db.fetchval(proposed) == 1
+        assert await learn_once(control, day, in_a_child) == []
+        await plane.pass_time(day)
+        assert await control.take_learning_turns(day, 200) == [ENVIRONMENT]
+        assert await control.take_learning_turns(timedelta(0), 401) == []
+
+
+async def test_a_scorer_of_release_0_1_records_what_it_knows_on_the_new_schema(plane: Plane) -> None:
+    run = await ended(plane, "failed")
+    (facts,) = await plane.db.fetch("select * from ops.run_facts($1)", [run])
+    signals = [{"run_id": run, "name": "outcome", "value": "0", "evidence": {"state": "failed"}}]
+    rows = await plane.db.fetch("select * from ops.read_events('scorer', 500)")
+    move = (rows[0]["from_xid"], rows[0]["from_seq"], rows[-1]["xid"], rows[-1]["seq"])
+
+    recorded = [
+        await plane.db.fetchval("select ops.record_signals('scorer', $1, $2, $3, $4, $5)", *move, signals)
+        for _ in range(2)
+    ]
+
+    assert list(facts.keys()) == [
+        "run_id", "environment_id", "pipeline", "state", "attempt", "failures", "losses", "duration_ms", "rows_added", "checks_passed",
+        "checks_warned", "checks_failed", "usual_duration_ms", "usual_rows", "earlier_runs",
+    ]  # fmt: skip
+    assert recorded == [True, False]
+    assert await plane.db.fetchval("select score from ops.run_scores where run_id = $1", run) == 0
 
 
 async def test_too_little_history_proposes_nothing_and_says_how_much_is_needed(cli: Cli) -> None:

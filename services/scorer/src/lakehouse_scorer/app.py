@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import anyio
+
 from lakehouse_scorer.follow import Following
+from lakehouse_scorer.learning.turns import learn_in_turn
 from lakehouse_scorer.settings import ScorerSettings
 from opscore.db.listen import listening
 from opscore.db.pool import open_database
@@ -35,7 +38,10 @@ async def main(service: Service, settings: ScorerSettings) -> None:
             listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
         )
         following = Following(ScorerRpc(database), service.observer, service.clock)
-        await work_when_woken(Follower(following.step), wakeups, service, doing="follow events", pace=PACE)
+        async with anyio.create_task_group() as group:
+            group.start_soon(learn_in_turn, ScorerRpc(database), service, settings)
+            await work_when_woken(Follower(following.step), wakeups, service, doing="follow events", pace=PACE)
+            group.cancel_scope.cancel()
 
 
 def probes(settings: ScorerSettings) -> list[Probe]:

@@ -12,7 +12,7 @@ SIGNALS = ("outcome", "quality", "duration", "volume", "retries", "freshness", "
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Oldest first. badness: 1 - value for each of SIGNALS, 0 where a run has no such signal. trouble: what followed."""
+    """Oldest first. badness: 1 - value for each of SIGNALS, 0 where a run has none. trouble: what followed."""
 
     badness: Sequence[Sequence[float]]
     trouble: Sequence[bool]

@@ -21,8 +21,8 @@ async def propose(control: Learning, environment: UUID, *, since: timedelta, by:
     troubles = sum(run.trouble for run in runs)
     if len(runs) < FEWEST_RUNS or min(troubles, len(runs) - troubles) < FEWEST_OF_A_KIND:
         raise InvalidInput(
-            f"{len(runs)} judged runs, {troubles} of them before trouble, say too little: {FEWEST_RUNS} runs are needed, "
-            f"{FEWEST_OF_A_KIND} before trouble and {FEWEST_OF_A_KIND} not.",
+            f"{len(runs)} judged runs, {troubles} of them before trouble, say too little: "
+            f"{FEWEST_RUNS} runs are needed, {FEWEST_OF_A_KIND} before trouble and {FEWEST_OF_A_KIND} not.",
             hint=HINT,
         )
     from lakehouse_scorer.learning.regression import FOLDS, SEED, learn  # noqa: PLC0415 - heavy

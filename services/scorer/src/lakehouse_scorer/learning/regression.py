@@ -37,7 +37,7 @@ class Learned:
 
 
 def learn(history: History, present: Mapping[str, Decimal]) -> Learned:
-    """Fit all of the history, and measure on later folds. Raises InvalidInput without scikit-learn or without a cause."""
+    """Fit all of the history, measure on later folds. Raises InvalidInput without scikit-learn or without a cause."""
     library = _library()
     badness, trouble = np.asarray(history.badness, dtype=float), np.asarray(history.trouble, dtype=int)
     model = _fitted(badness, trouble)
