@@ -55,6 +55,7 @@ MEANING = {
     "token": "what writes to the API must carry as a bearer token; without it there are no writes",
     "environment": "the environment that the page and API show",
     "webhook_allow": "hosts and networks, comma-separated, that notifications may reach although they are not public",
+    "propose_every_s": "seconds between two looks at history for better weights; 0 for never",
     "api_url": "the control room's address for links in notifications",
 }
 
