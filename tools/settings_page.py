@@ -51,6 +51,7 @@ MEANING = {
     "dispatcher_batch": "runs moved by one statement",
     "dispatcher_scan_s": "seconds between scans while the doorbell is proven",
     "dispatcher_leader_ttl_s": "seconds after which a standby takes over from a silent leader",
+    "event_key": "Ed25519 key that signs the event log's seals: `file:/path` or `env:NAME` of a PEM; unsigned without it",
     "port": "the control room's port on loopback; 0 for any",
     "token": "what writes to the API must carry as a bearer token; without it there are no writes",
     "environment": "the environment that the page and API show",

@@ -16,8 +16,10 @@ MAY_EXECUTE = {
         "advance_backfills", "block_schedule", "due_schedules", "fire_event_triggers", "fire_ticks", "time_due",
         "ensure_event_partitions", "lease_runs", "next_due_in_ms", "release_leadership", "release_runs",
         "requeue_stale_runs", "take_leadership",
+        "drop_expired_events", "prune", "seal_events", "sign_seal",
     },
     "lakehouse_executor": {
+        "forget_artifacts", "take_expired_artifacts",
         "beat", "bundle", "claim_run", "claim_work", "complete_run", "fail_run", "finish_runs", "heartbeat_run",
         "publish_run", "record_checks", "register_artifacts", "register_executor", "requeue_stale_runs", "start_run",
         "table_states", "take_work",
@@ -34,6 +36,7 @@ MAY_EXECUTE = {
         "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
         "enqueue_runs", "now", "raise_cap", "remove_cap", "retry_run", "rollback_run", "set_alert_rule", "set_cap", "set_route",
         "silence", "wait_reason",
+        "pause", "resume",
     },
     "authenticated": {"my_environments", "wait_reason"},
     "anon": set(),
