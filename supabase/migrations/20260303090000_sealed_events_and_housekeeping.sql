@@ -449,6 +449,44 @@ comment on function ops.prune is
   'How many rows went. Callers: dispatcher (housekeeping).';
 
 -- ---------------------------------------------------------------------------------------------------------------
+-- The doorbell: rung at most every five milliseconds, for a NOTIFY makes all notifying commits go one by one
+-- ---------------------------------------------------------------------------------------------------------------
+-- Sequences, because what they hold is seen at once and by all, commits or not. Both hold milliseconds since 1970.
+create unlogged sequence ops.work_bell_rung;
+create unlogged sequence ops.work_bell_missed;
+
+create function ops.ring_for_work() returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+begin
+  if v_now - pg_sequence_last_value('ops.work_bell_rung'::regclass) between 0 and 4 then
+    perform setval('ops.work_bell_missed', v_now);
+  else
+    perform setval('ops.work_bell_rung', v_now);
+    perform pg_notify('lakehouse_work', '');
+  end if;
+end
+$$;
+comment on function ops.ring_for_work is
+  'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
+  'Callers: functions that add work.';
+
+create function ops.next_look_in_ms() returns integer
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whoever did not ring may commit after the look that the ring led to: look again after 5, 10, 20 ... milliseconds, for two seconds.
+  select case when a.age between 0 and 2000 then greatest(a.age, 5) else 3600000 end::integer
+    from (select (extract(epoch from clock_timestamp()) * 1000)::bigint
+                 - coalesce(pg_sequence_last_value('ops.work_bell_missed'::regclass), 0) as age) as a
+$$;
+comment on function ops.next_look_in_ms is
+  'Milliseconds until the dispatcher should look again because somebody added work without ringing; an hour when nobody did. Callers: dispatcher.';
+
+-- ---------------------------------------------------------------------------------------------------------------
 -- The switch
 -- ---------------------------------------------------------------------------------------------------------------
 create function ops.pause(p_by text, p_reason text) returns timestamptz
@@ -478,7 +516,7 @@ begin
   if not found then
     return false;
   end if;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   perform pg_catalog.pg_notify('lakehouse_feed', '');
   return true;
 end
@@ -500,6 +538,6 @@ alter table ops.cap_usage set (autovacuum_vacuum_scale_factor = 0.02, autovacuum
 revoke all on ops.event_partitions, ops.event_seals, ops.event_checkpoints from public;
 grant select on ops.event_partitions, ops.event_seals, ops.event_checkpoints to lakehouse_controlroom;
 revoke execute on all functions in schema ops from public;
-grant execute on function ops.seal_events, ops.sign_seal, ops.drop_expired_events, ops.prune to lakehouse_dispatcher;
+grant execute on function ops.seal_events, ops.sign_seal, ops.drop_expired_events, ops.prune, ops.next_look_in_ms to lakehouse_dispatcher;
 grant execute on function ops.take_expired_artifacts, ops.forget_artifacts to lakehouse_executor;
 grant execute on function ops.pause, ops.resume to lakehouse_controlroom;

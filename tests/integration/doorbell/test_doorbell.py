@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from opscore.db.dispatcher_rpc import DispatcherRpc
 from opscore.db.listen import listening
+from opscore.db.pool import open_database
 from opscore.domain.errors import InvalidSetting
 from support.plane import ENVIRONMENT
 from support.pooler import transaction_pooler
@@ -154,3 +156,49 @@ async def test_ten_thousand_forged_payloads_ring_and_change_nothing(control_dsn:
     assert rung > 500, "what is equal within a transaction comes once"
     assert healthy
     assert after == before
+
+
+async def test_work_that_did_not_ring_is_looked_for_soon_and_then_ever_more_seldom(control_dsn: str) -> None:
+    db = await asyncpg.connect(control_dsn)
+    look = "select ops.next_look_in_ms()"
+    age = "select setval('ops.work_bell_missed', (extract(epoch from clock_timestamp()) * 1000)::bigint - $1)"
+
+    before = await db.fetchval(look)
+    await db.execute("do $$ begin for n in 1..1000 loop perform ops.ring_for_work(); end loop; end $$")
+    missed = await db.fetchval("select last_value > 1 from ops.work_bell_missed")
+    looks = []
+    for passed in (0, 100, 1000, 3000):
+        await db.fetchval(age, passed)
+        looks.append(await db.fetchval(look))
+    await db.close()
+
+    assert (before, missed) == (3_600_000, True)
+    assert looks[0] < looks[1] < looks[2] < looks[3] == 3_600_000
+    assert looks[1] >= 100
+
+
+async def test_a_dispatcher_that_was_not_rung_for_asks_again_soon(control_dsn: str) -> None:
+    db = await asyncpg.connect(control_dsn)
+    async with open_database(control_dsn, application="test") as database:
+        idle = await DispatcherRpc(database).next_due_in_ms()
+        await db.execute("do $$ begin for n in 1..1000 loop perform ops.ring_for_work(); end loop; end $$")
+        owed = await DispatcherRpc(database).next_due_in_ms()
+    await db.close()
+
+    assert (idle, owed <= 2000) == (3_600_000, True)
+
+
+async def test_a_ring_after_a_silence_is_heard_at_once_though_the_clock_was_set_back(control_dsn: str) -> None:
+    db = await asyncpg.connect(control_dsn)
+    ahead = "select setval('ops.work_bell_rung', (extract(epoch from clock_timestamp()) * 1000)::bigint + 3600000)"
+    async with listening(control_dsn, CHANNELS, application="test") as bell, asyncio.timeout(20):
+        while not bell.healthy:
+            await bell.wait(0.1)
+        heard = bell.rings
+        await db.fetchval(ahead)
+
+        await db.execute("select ops.ring_for_work()")
+
+        while bell.rings == heard:
+            await bell.wait(1)
+    await db.close()

@@ -38,7 +38,7 @@ class DispatcherRpc:
 
     async def next_due_in_ms(self) -> int:
         """See Dispatching."""
-        return await self._db.fetchval("select ops.next_due_in_ms()")
+        return await self._db.fetchval("select least(ops.next_due_in_ms(), ops.next_look_in_ms())")
 
     async def ensure_event_partitions(self) -> int:
         """See Dispatching."""

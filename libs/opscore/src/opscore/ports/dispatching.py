@@ -30,7 +30,7 @@ class Dispatching(Protocol):
         ...
 
     async def next_due_in_ms(self) -> int:
-        """Milliseconds until the next run falls due or the next lease ends; at most an hour."""
+        """Milliseconds until a run falls due, a lease ends or work may have come without a ring; at most an hour."""
         ...
 
     async def ensure_event_partitions(self) -> int:
