@@ -20,8 +20,13 @@ create index open_runs_by_time_limit on ops.open_runs (stop_at) where stop_at is
 comment on column ops.open_runs.stop_at is
   'When the attempt is ended here for its time limit: one lease later than its executor ends it, for executors that do not.';
 
-alter table ops.executors add column signed_off_at timestamptz;
+alter table ops.executors
+  add column signed_off_at timestamptz,
+  add column drain_requested_at timestamptz,
+  add column drain_requested_by text,
+  add column drain_reason text;
 comment on column ops.executors.signed_off_at is 'When its process said that it ends; null while it works or when it died.';
+comment on column ops.executors.drain_requested_at is 'Since when a person lets it run empty: it keeps what it has and gets nothing new.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Time limits
@@ -174,12 +179,13 @@ returns table (run_id uuid, attempt integer, token uuid, lease_expires_at timest
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_run uuid;
 begin
   perform ops.stand_in(p_executor);
-  return query
-  select r.id, r.attempt, r.lease_token, r.lease_expires_at
-    from ops.lease_due(1, p_executor) as l
-    join ops.runs as r on r.id = l.run_id;
+  v_run := (select l.run_id from ops.lease_due(1, p_executor) as l);
+  -- a statement of its own: the one that leases does not see the token it made
+  return query select r.id, r.attempt, r.lease_token, r.lease_expires_at from ops.runs as r where r.id = v_run;
 end
 $$;
 
@@ -223,7 +229,7 @@ as $$
   values (p_name, p_capabilities, p_slots, p_version)
       on conflict (name) do update
      set capabilities = excluded.capabilities, slots = excluded.slots, version = excluded.version, draining = false, last_seen_at = ops.now(),
-         lost_at = null, signed_off_at = null
+         lost_at = null, signed_off_at = null, drain_requested_at = null, drain_requested_by = null, drain_reason = null
   returning e.id
 $$;
 
@@ -289,7 +295,7 @@ begin
            losses = case when o.checkpoint is null then r.losses else 0 end,
            (event_seq, events_taken, events_new) = (
              select r.event_seq + f.fresh, r.events_taken + f.fresh, f.fresh
-               from (select ops.fresh_events(r.events_taken, o.events_from, jsonb_array_length(o.events)) as fresh) as f)
+               from (select greatest(jsonb_array_length(o.events) - greatest(r.events_taken - coalesce(o.events_from, r.events_taken), 0), 0)) as f (fresh))
       from offered as o
      where r.id = o.run_id
        and r.lease_token = o.token  -- the fence: a stale attempt matches nothing
@@ -316,18 +322,6 @@ comment on function ops.beat is
   '[{run_id, token, phase, progress, checkpoint, events, events_from}]. events_from: how many events of this lease came before these; '
   'those stored already are not stored again. The answer is the command channel: go_on, cancel or lease_lost per run. Callers: executors.';
 
-create function ops.fresh_events(p_taken integer, p_from integer, p_offered integer) returns integer
-language sql immutable
-as $$ select greatest(p_offered - greatest(p_taken - coalesce(p_from, p_taken), 0), 0) $$;
-comment on function ops.fresh_events is
-  'How many of the offered events are new, when p_taken are stored and p_from came before the offered ones (null: none is known). Callers: ops.beat, ops.finish_runs.';
-
-alter table ops.executors
-  add column drain_requested_at timestamptz,
-  add column drain_requested_by text,
-  add column drain_reason text;
-comment on column ops.executors.drain_requested_at is 'Since when a person lets it run empty: it keeps what it has and gets nothing new.';
-
 create function ops.drain_executor(p_name text, p_by text, p_reason text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -342,7 +336,7 @@ begin
 end
 $$;
 comment on function ops.drain_executor is
-  'Lets an executor run empty, until ops.undrain_executor or its restart under another name. Raises NOT_FOUND. Callers: CLI, control room.';
+  'Lets an executor run empty, until ops.undrain_executor or until it registers again. Raises NOT_FOUND. Callers: CLI, control room.';
 
 create function ops.undrain_executor(p_name text) returns void
 language plpgsql security definer
@@ -409,8 +403,10 @@ begin
            manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256), usage = coalesce(o.usage, r.usage),
            progress = case when o.outcome = 'succeeded' then null else r.progress end,
            lease_token = null, lease_expires_at = null, ended_token = r.lease_token,
-           events_taken = 0, events_new = ops.fresh_events(r.events_taken, o.events_from, jsonb_array_length(o.events)),
-           event_seq = r.event_seq + ops.fresh_events(r.events_taken, o.events_from, jsonb_array_length(o.events)) + 1
+           events_taken = 0,
+           events_new = greatest(jsonb_array_length(o.events) - greatest(r.events_taken - coalesce(o.events_from, r.events_taken), 0), 0),
+           event_seq = r.event_seq + 1
+             + greatest(jsonb_array_length(o.events) - greatest(r.events_taken - coalesce(o.events_from, r.events_taken), 0), 0)
       from offered as o
      where r.id = o.run_id
        and r.lease_token = o.token  -- the fence: a stale attempt matches nothing
@@ -484,26 +480,27 @@ declare
   v_now timestamptz := ops.now();
 begin
   return query
-  with stale as materialized (
-    (select r.id, false as overdue
+  with lost as materialized (
+    select r.id, r.cancel_requested_at, r.state, r.losses, r.max_losses
       from ops.open_runs as q
       join ops.runs as r on r.id = q.run_id
      where q.executor_id is not null and r.lease_expires_at < v_now
-     limit p_limit for update of r skip locked)
-    union all
-    (select r.id, true
+     limit p_limit for update of r skip locked
+  ),
+  overdue as materialized (
+    select r.id, r.cancel_requested_at, p.time_limit_seconds
       from ops.open_runs as q
       join ops.runs as r on r.id = q.run_id
       join ops.pipelines as p on p.environment_id = r.environment_id and p.name = r.pipeline and p.time_limit_seconds is not null
      where q.stop_at < v_now and q.executor_id is not null and r.state = 'running' and r.lease_expires_at >= v_now
-     limit p_limit for update of r skip locked)
+     limit p_limit for update of r skip locked
   ),
   verdict as materialized (
-    select r.id, s.overdue, r.cancel_requested_at is not null as canceled, p.time_limit_seconds,
-           r.cancel_requested_at is null and not s.overdue and r.state = 'running' and r.losses + 1 >= r.max_losses as quarantined
-      from stale as s
-      join ops.runs as r on r.id = s.id
-      left join ops.pipelines as p on p.environment_id = r.environment_id and p.name = r.pipeline
+    select l.id, false as overdue, null::integer as time_limit_seconds, l.cancel_requested_at is not null as canceled,
+           l.cancel_requested_at is null and l.state = 'running' and l.losses + 1 >= l.max_losses as quarantined
+      from lost as l
+    union all
+    select o.id, true, o.time_limit_seconds, o.cancel_requested_at is not null, false from overdue as o
   ),
   rescued as (
     update ops.runs as r
@@ -524,7 +521,7 @@ begin
            interruptions = r.interruptions + (r.state = 'claimed')::integer,
            due_at = v_now, lease_token = null, lease_expires_at = null, events_taken = 0, event_seq = r.event_seq + 1
       from verdict as v
-     where r.id = v.id and r.id = any (array(select s.id from stale as s))
+     where r.id = v.id and r.id = any (array(select x.id from verdict as x))
     returning r.id, r.state, r.attempt, r.event_seq, r.pipeline, r.error, r.cancel, r.executor_id, r.priority, r.losses, r.quarantined, v.overdue
   ),
   closed as (
@@ -558,3 +555,94 @@ begin
   end if;
 end
 $$;
+comment on function ops.requeue_stale_runs is
+  'Takes runs whose lease ran out back: to the queue, to canceled (presumed) when a stop was asked for, to quarantine after max_losses; and '
+  'fails those that outlast their time limit although their executor lives. Callers: dispatcher, executors.';
+
+insert into ops.alert_rules (environment_id, name, event_types, condition, severity, summary)
+select e.id, 'run_quarantined', '{RUN_FAILED}', '{"code": ["RUN_QUARANTINED"]}', 'critical', '{pipeline} is in quarantine: {message}'
+  from ops.environments as e
+    on conflict (environment_id, name) do nothing;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Cancel: who, why, when
+-- ---------------------------------------------------------------------------------------------------------------
+create or replace function ops.cancel_run(p_run uuid, p_by text, p_reason text default null) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := ops.now();
+  v_run ops.runs;
+  v_waits boolean;
+begin
+  loop
+    perform 1 from ops.open_runs as q where q.run_id = p_run and q.executor_id is null for update;
+    v_waits := found;
+    select * into v_run from ops.runs as r where r.id = p_run for update;
+    if not found then
+      perform ops.refuse('NOT_FOUND', 404, format('there is no run %s', p_run), '`lakehouse run list` shows what there is.');
+    end if;
+    if v_run.state in ('succeeded', 'failed', 'canceled') then
+      return v_run.state::text;
+    end if;
+    exit when v_waits = (v_run.lease_token is null);  -- else it was leased or returned between the two locks: look again
+  end loop;
+  if v_waits then
+    delete from ops.open_runs as q where q.run_id = p_run;
+    update ops.runs as r
+       set state = 'canceled', cancel = 'confirmed', finished_at = v_now, cancel_requested_at = v_now, cancel_requested_by = p_by,
+           cancel_reason = p_reason, wait_reason = null, event_seq = r.event_seq + 2
+     where r.id = p_run;
+  else
+    -- the first who asked stays on the run; every one stands in its events
+    update ops.runs as r
+       set cancel_requested_at = coalesce(r.cancel_requested_at, v_now),
+           cancel_requested_by = case when r.cancel_requested_at is null then p_by else r.cancel_requested_by end,
+           cancel_reason = case when r.cancel_requested_at is null then p_reason else r.cancel_reason end,
+           event_seq = r.event_seq + 1
+     where r.id = p_run;
+  end if;
+  insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
+  values (p_run, v_run.event_seq + 1, v_run.attempt, 'CANCEL_REQUESTED', v_now, jsonb_build_object('by', p_by, 'reason', p_reason));
+  if v_waits then
+    insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
+    values (p_run, v_run.event_seq + 2, v_run.attempt, 'RUN_CANCELED', v_now, jsonb_build_object('pipeline', v_run.pipeline, 'cancel', 'confirmed'));
+  end if;
+  perform pg_catalog.pg_notify('lakehouse_executor', '');
+  perform pg_catalog.pg_notify('lakehouse_feed', '');
+  return (select r.state::text from ops.runs as r where r.id = p_run);
+end
+$$;
+
+create or replace view api.runs with (security_invoker = true) as
+select r.id, r.environment_id, r.pipeline, r.state, r.phase, r.attempt, r.params, r.priority, r.trigger, r.parent_run_id, r.bundle,
+       r.created_at, r.due_at, r.started_at, r.finished_at, r.published_at, r.rolled_back_at, case when r.state = 'held' then coalesce(ops.wait_reason(r.id), r.wait_reason) else r.wait_reason end as wait_reason, r.error, r.progress,
+       r.cancel, r.quarantined, r.failures, r.losses, r.interruptions, r.manifest_sha256, r.executor_id, r.lease_expires_at, r.event_seq,
+       (select s.score from ops.run_scores as s where s.run_id = r.id) as score,
+       (select coalesce(jsonb_agg(jsonb_build_object(
+                 'name', c.name, 'dataset', c.dataset, 'column', c.column_name, 'action', c.action, 'result', c.result, 'value', c.value,
+                 'threshold', c.threshold, 'sample_keys', c.sample_keys, 'message', c.message) order by c.ordinal), '[]')
+          from ops.run_checks as c
+         where c.run_id = r.id and c.attempt = (select max(m.attempt) from ops.run_checks as m where m.run_id = r.id)) as checks,
+       (select coalesce(jsonb_agg(jsonb_build_object(
+                 'name', t.name, 'snapshot_id', t.snapshot_id::text, 'rows_added', t.rows_added) order by t.name), '[]')
+          from ops.run_tables as t where t.run_id = r.id) as tables,
+       r.estimate, r.usage,
+       (select l.labels from ops.lanes as l where l.id = r.lane_id) as labels,
+       case when r.cancel_requested_at is not null then jsonb_build_object(
+         'by', r.cancel_requested_by, 'reason', r.cancel_reason, 'at', r.cancel_requested_at) end as cancel_request
+  from ops.runs as r;
+
+create or replace view api.executors with (security_invoker = true) as
+select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registered_at, e.last_seen_at, e.lost_at,
+       e.signed_off_at, e.drain_requested_at, e.drain_requested_by, e.drain_reason
+  from ops.executors as e;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Grants
+-- ---------------------------------------------------------------------------------------------------------------
+revoke execute on all functions in schema ops from public;
+grant execute on function ops.sign_off to lakehouse_executor;
+grant execute on function ops.drain_executor, ops.undrain_executor to lakehouse_controlroom;
+grant select (cancel_requested_by, cancel_reason) on ops.runs to authenticated, lakehouse_controlroom;
