@@ -2,6 +2,12 @@
 --
 -- A lane is what all waiting runs of one pipeline with the same labels share: their project, their needs and their caps. Leasing looks
 -- at lanes, never at every run: the room under a lane's caps and its project's share become the LIMIT of one index scan per lane.
+--
+-- Caps, their ledger and open runs are small, so that rewriting and checking them takes no time that anybody notices; what is dropped was
+-- called by functions that this file replaces, and nothing of release 0.1 outside the database names it.
+-- squawk-ignore-file adding-field-with-default, adding-foreign-key-constraint, adding-not-nullable-field, ban-drop-column, ban-drop-constraint
+-- squawk-ignore-file ban-drop-function, ban-drop-table, changing-column-type, constraint-missing-not-valid, renaming-column
+-- squawk-ignore-file require-concurrent-index-deletion
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What pipelines, runs and projects say about placement, limits and shares
@@ -109,18 +115,20 @@ comment on table ops.caps is
   'behaviour says what becomes of a run that meets a full cap; a raise replaces the ceiling until it ends.';
 comment on column ops.caps.max_waiting is 'How many runs may wait under the cap; more are refused when they are enqueued.';
 
+create temporary table cap_usage_before as select u.cap_id, u.at, u.amount, u.run_id from ops.cap_usage as u;
 drop table ops.cap_usage;
 create table ops.cap_usage (
   id bigint primary key generated always as identity,
   cap_id uuid not null references ops.caps (id) on delete cascade,
   at timestamptz not null,
   amount numeric not null check (amount > 0),
-  run_ids uuid[] not null check (cardinality(run_ids) > 0)
-);
-create index cap_usage_by_time on ops.cap_usage (cap_id, at) include (amount);
+  run_ids uuid[] not null check (cardinality(run_ids) > 0),
+  unique (cap_id, at)
+) with (fillfactor = 50);
 comment on table ops.cap_usage is
-  'Append-only ledger of what was used under caps with a window, one row per batch. What running runs reserve is derived from their leases '
-  'instead, and so is concurrency: nothing has to be given back after a crash, so nothing can drift.';
+  'Ledger of what was used under caps with a window: one row per sixtieth of the window (at: its end), added to, never taken from; run_ids: some of '
+  'those that used it last. What running runs reserve is derived from their leases instead, and so is concurrency: nothing has to be given back '
+  'after a crash, so nothing can drift.';
 alter table ops.cap_usage enable row level security;
 create policy "The control room sees all rows" on ops.cap_usage for select to lakehouse_controlroom using (true);
 grant select on ops.cap_usage to lakehouse_controlroom;
@@ -131,25 +139,108 @@ set search_path = pg_catalog, pg_temp
 as $$ select case when p_cap.raised_until > p_now then p_cap.raised_to else p_cap.ceiling end $$;
 comment on function ops.ceiling is 'What a cap allows now, a raise in force included. Callers: functions here.';
 
-create view ops.lane_caps with (security_invoker = true) as
-select l.id as lane_id, c.id as cap_id
-  from ops.caps as c
-  join ops.environments as e on e.id = c.environment_id
-  join ops.projects as p on p.id = e.project_id
-  join ops.lanes as l
-    on case c.scope
-         when 'organization' then l.organization_id = p.organization_id
-         when 'project' then l.project_id = p.id
-         when 'environment' then l.environment_id = c.environment_id
-         when 'pipeline' then l.environment_id = c.environment_id and l.pipeline = c.subject
-         when 'label' then l.environment_id = c.environment_id and c.subject = any (l.labels)
-         when 'table' then l.environment_id = c.environment_id and exists (
-           select 1 from ops.pipelines as w
-            where w.environment_id = l.environment_id and w.name = l.pipeline and c.subject = any (w.writes))
-         else false
-       end
- where c.enabled;
-comment on view ops.lane_caps is 'Which caps apply to which lane. Caps of scope executor apply to executors, not to lanes. Callers: functions here.';
+create function ops.cap_applies(p_cap ops.caps, p_lane ops.lanes) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select case p_cap.scope
+    when 'organization' then p_lane.organization_id = (
+      select p.organization_id from ops.environments as e join ops.projects as p on p.id = e.project_id where e.id = p_cap.environment_id)
+    when 'project' then p_lane.project_id = (select e.project_id from ops.environments as e where e.id = p_cap.environment_id)
+    when 'environment' then p_lane.environment_id = p_cap.environment_id
+    when 'pipeline' then p_lane.environment_id = p_cap.environment_id and p_lane.pipeline = p_cap.subject
+    when 'label' then p_lane.environment_id = p_cap.environment_id and p_cap.subject = any (p_lane.labels)
+    when 'table' then p_lane.environment_id = p_cap.environment_id and exists (
+      select 1 from ops.pipelines as w cross join unnest(w.writes) as x (name)
+       where w.environment_id = p_lane.environment_id and w.name = p_lane.pipeline
+         and (x.name = p_cap.subject or x.name = split_part(p_cap.subject, '.', 1) || '.*' or p_cap.subject = split_part(x.name, '.', 1) || '.*'))
+    else false
+  end
+$$;
+comment on function ops.cap_applies is
+  'Whether a cap is about the runs of a lane. Caps of scope executor are about executors, not lanes. Callers: functions here.';
+
+create table ops.lane_caps (
+  lane_id integer not null references ops.lanes (id) on delete cascade,
+  cap_id uuid not null references ops.caps (id) on delete cascade,
+  primary key (lane_id, cap_id)
+);
+create index lane_caps_of_a_cap on ops.lane_caps (cap_id);
+comment on table ops.lane_caps is 'Which enabled caps apply to which lane: ops.cap_applies, worked out when a lane or a cap changes and not whenever a run is leased.';
+alter table ops.lane_caps enable row level security;
+create policy "The control room sees all rows" on ops.lane_caps for select to lakehouse_controlroom using (true);
+grant select on ops.lane_caps to lakehouse_controlroom;
+
+create function ops.bind_cap(p_cap ops.caps) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- a new lane and a new cap must not miss each other
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
+  delete from ops.lane_caps as m where m.cap_id = p_cap.id;
+  insert into ops.lane_caps (lane_id, cap_id) select l.id, p_cap.id from ops.lanes as l where p_cap.enabled and ops.cap_applies(p_cap, l);
+end
+$$;
+comment on function ops.bind_cap is 'Finds the lanes a cap applies to. Callers: triggers here.';
+
+create function ops.cap_changed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform ops.bind_cap(new);
+  return null;
+end
+$$;
+comment on function ops.cap_changed is 'Trigger of ops.caps.';
+create trigger caps_find_their_lanes after insert or update of environment_id, scope, subject, enabled on ops.caps
+  for each row execute function ops.cap_changed();
+
+create function ops.lane_made() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
+  insert into ops.lane_caps (lane_id, cap_id) select new.id, c.id from ops.caps as c where c.enabled and ops.cap_applies(c, new);
+  return null;
+end
+$$;
+comment on function ops.lane_made is 'Trigger of ops.lanes.';
+create trigger lanes_find_their_caps after insert on ops.lanes for each row execute function ops.lane_made();
+
+create function ops.writes_changed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform ops.bind_cap(c) from ops.caps as c where c.environment_id = new.environment_id and c.scope = 'table' order by c.id;
+  return null;
+end
+$$;
+comment on function ops.writes_changed is 'Trigger of ops.pipelines: caps of scope table follow what pipelines write.';
+create trigger caps_follow_new_writers after insert on ops.pipelines
+  for each row when (new.writes <> '{}') execute function ops.writes_changed();
+create trigger caps_follow_what_is_written after update of writes on ops.pipelines
+  for each row when (new.writes is distinct from old.writes) execute function ops.writes_changed();
+
+insert into ops.lane_caps (lane_id, cap_id)
+select l.id, c.id from ops.lanes as l cross join ops.caps as c where c.enabled and ops.cap_applies(c, l);
+
+create function ops.ledger_row(p_cap ops.caps, p_now timestamptz) returns timestamptz
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select date_bin(make_interval(secs => p_cap.window_seconds / 60.0), p_now, 'epoch') + make_interval(secs => p_cap.window_seconds / 60.0)
+$$;
+insert into ops.cap_usage (cap_id, at, amount, run_ids)
+select c.id, ops.ledger_row(c, u.at), sum(u.amount), (array_agg(u.run_id order by u.at desc))[1:5]
+  from cap_usage_before as u join ops.caps as c on c.id = u.cap_id
+ group by c.id, ops.ledger_row(c, u.at);
+drop table cap_usage_before;
+comment on function ops.ledger_row is
+  'The end of the sixtieth of a cap''s window that a moment lies in: what is used counts until that end has left the window. Callers: functions here.';
 
 create function ops.cap_used(p_cap ops.caps, p_now timestamptz) returns numeric
 language plpgsql stable security definer
@@ -162,24 +253,24 @@ declare
 begin
   if p_cap.kind <> 'concurrency' then
     select coalesce(sum(u.amount), 0) into v_used from ops.cap_usage as u
-     where u.cap_id = p_cap.id and u.at > p_now - make_interval(secs => p_cap.window_seconds);
+     where u.cap_id = p_cap.id and u.at > p_now - make_interval(secs => p_cap.window_seconds)
+       and u.at <= ops.ledger_row(p_cap, p_now);  -- what a clock that ran ahead left behind counts when its time comes
   end if;
-  if p_cap.scope = 'executor' then
+  if p_cap.kind = 'runs' then
+    return v_used;
+  elsif p_cap.scope = 'executor' then
     return v_used + (
-      select coalesce(sum(case p_cap.kind when 'concurrency' then 1 when 'runs' then 0 else coalesce((q.estimate ->> p_cap.kind)::numeric, 0) end), 0)
-        from ops.open_runs as q join ops.executors as e on e.id = q.executor_id where e.name = p_cap.subject);
+      select coalesce(sum(case p_cap.kind when 'concurrency' then 1 else (q.estimate ->> p_cap.kind)::numeric end), 0)
+        from ops.executors as e join ops.open_runs as q on q.executor_id = e.id where e.name = p_cap.subject);
   elsif p_cap.kind = 'concurrency' then
-    return v_used + (
-      select count(*) from ops.open_runs as q
-       where q.executor_id is not null and q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id));
-  elsif p_cap.kind <> 'runs' then
-    return v_used + (
-      select coalesce(sum((q.estimate ->> p_cap.kind)::numeric), 0)
-        from ops.open_runs as q
-       where q.executor_id is not null and q.estimate is not null
-         and q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id));
+    return (select count(*) from ops.open_runs as q
+             where q.executor_id is not null and q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id));
   end if;
-  return v_used;
+  return v_used + (
+    select coalesce(sum((q.estimate ->> p_cap.kind)::numeric), 0)
+      from ops.open_runs as q
+     where q.executor_id is not null and q.estimate is not null
+       and q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id));
 end
 $$;
 comment on function ops.cap_used is 'What counts against a cap now: its ledger within the window, and what leased runs reserve. Callers: functions here.';
@@ -187,61 +278,136 @@ comment on function ops.cap_used is 'What counts against a cap now: its ledger w
 create function ops.cap_facts(p_cap ops.caps, p_now timestamptz) returns jsonb
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
+  with ledger as materialized (
+    select u.at, u.run_ids from ops.cap_usage as u
+     where u.cap_id = p_cap.id and u.at > p_now - make_interval(secs => p_cap.window_seconds) and u.at <= ops.ledger_row(p_cap, p_now)
+  ),
+  leased as (
+    select r.id, r.created_at from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+     where q.executor_id is not null and p_cap.kind <> 'runs'
+       and (q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id)
+         or q.executor_id in (select e.id from ops.executors as e where p_cap.scope = 'executor' and e.name = p_cap.subject))
+  )
   select jsonb_strip_nulls(jsonb_build_object(
-    'cap', p_cap.name, 'kind', p_cap.kind, 'scope', p_cap.scope, 'subject', p_cap.subject, 'behaviour', p_cap.behaviour,
+    'cap', p_cap.name, 'cap_id', p_cap.id, 'kind', p_cap.kind, 'scope', p_cap.scope, 'subject', p_cap.subject, 'behaviour', p_cap.behaviour,
     'limit', ops.ceiling(p_cap, p_now), 'used', ops.cap_used(p_cap, p_now),
     'unit', case p_cap.kind when 'concurrency' then 'runs' else p_cap.kind end, 'window_seconds', p_cap.window_seconds,
     'holders', coalesce(
-      (select jsonb_agg(h.id) from (
-         select r.id from ops.open_runs as q join ops.runs as r on r.id = q.run_id
-          where q.executor_id is not null
-            and (q.lane_id in (select m.lane_id from ops.lane_caps as m where m.cap_id = p_cap.id)
-              or q.executor_id in (select e.id from ops.executors as e where p_cap.scope = 'executor' and e.name = p_cap.subject))
-          order by r.created_at limit 5) as h),
-      (select to_jsonb((array_agg(x.id order by u.at desc, u.id desc))[1:5]) from ops.cap_usage as u cross join lateral unnest(u.run_ids) as x (id)
-        where p_cap.kind <> 'concurrency' and u.cap_id = p_cap.id and u.at > p_now - make_interval(secs => p_cap.window_seconds))),
-    'frees_at', (select min(u.at) + make_interval(secs => p_cap.window_seconds) from ops.cap_usage as u
-                  where u.cap_id = p_cap.id and u.at > p_now - make_interval(secs => p_cap.window_seconds))))
+      (select jsonb_agg(h.id order by h.created_at) from (select l.* from leased as l order by l.created_at limit 5) as h),
+      (select jsonb_agg(h.id) from (select x.id from ledger as l cross join lateral unnest(l.run_ids) as x (id) order by l.at desc limit 5) as h)),
+    'frees_at', (select min(l.at) + make_interval(secs => p_cap.window_seconds) from ledger as l)))
 $$;
 comment on function ops.cap_facts is 'A cap as a wait reason shows it: limit, use, who holds it, when its window frees something. Callers: functions here.';
 
-create function ops.lane_block(p_lane integer, p_estimate jsonb, p_now timestamptz) returns jsonb
+create function ops.needs_of(p_cap ops.caps, p_estimate jsonb) returns numeric
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$ select case when p_cap.kind in ('concurrency', 'runs') then 1 else coalesce((p_estimate ->> p_cap.kind)::numeric, 0) end $$;
+comment on function ops.needs_of is 'What one run asks of a cap. Callers: functions here.';
+
+create function ops.first_full(p_caps uuid[], p_estimate jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_cap ops.caps;
-  v_need numeric;
+  v_needs numeric;
+  v_room numeric;
 begin
   for v_cap in
-    select c.* from ops.lane_caps as m join ops.caps as c on c.id = m.cap_id where m.lane_id = p_lane order by c.name
+    select c.* from ops.caps as c where c.id = any (p_caps) order by c.name
   loop
-    v_need := case when v_cap.kind in ('concurrency', 'runs') then 1 else coalesce((p_estimate ->> v_cap.kind)::numeric, 0) end;
-    if ops.cap_used(v_cap, p_now) + greatest(v_need, case when v_need = 0 then 1e-9 else 0 end) > ops.ceiling(v_cap, p_now) then
-      return ops.cap_facts(v_cap, p_now) || jsonb_build_object('needs', v_need);
+    v_needs := ops.needs_of(v_cap, p_estimate);
+    v_room := ops.ceiling(v_cap, p_now) - ops.cap_used(v_cap, p_now);
+    if v_needs > v_room or v_room <= 0 then
+      return ops.cap_facts(v_cap, p_now) || jsonb_build_object('needs', v_needs);
     end if;
   end loop;
   return null;
 end
 $$;
+comment on function ops.first_full is 'The facts of the first of these caps that one more run does not fit under, or null. Callers: functions here.';
+
+create function ops.lane_block(p_lane integer, p_estimate jsonb, p_now timestamptz) returns jsonb
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$ select ops.first_full(array(select m.cap_id from ops.lane_caps as m where m.lane_id = p_lane), p_estimate, p_now) $$;
 comment on function ops.lane_block is 'Why one more run of a lane may not start now: the facts of the first full cap, or null when it may. Callers: functions here.';
 
-drop function ops.cap_allow(uuid, text);
-create function ops.cap_allow(p_environment uuid, p_pipeline text, p_labels text[] default '{}', p_estimate jsonb default null) returns jsonb
-language plpgsql volatile security definer
+create function ops.amounts(p_amounts jsonb, p_what text) returns jsonb
+language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_lane integer := (select ops.lane_of(p_environment, p_pipeline, p_labels));
+  v_bad record;
+begin
+  if p_amounts is null or p_amounts in ('null', '{}') then
+    return null;
+  elsif jsonb_typeof(p_amounts) <> 'object' then
+    perform ops.refuse('INVALID_INPUT', 400, format('%s is no object of amounts: %s', p_what, left(p_amounts::text, 60)), 'Write, for example, {"rows": 1000}.');
+  end if;
+  for v_bad in
+    select a.key, left(a.value, 40) as value from jsonb_each_text(p_amounts) as a
+     where a.key not in ('rows', 'bytes', 'queries', 'compute_seconds', 'cost') or coalesce(a.value, '') !~ '^[0-9]{1,18}([.][0-9]{1,18})?$'
+     order by a.key limit 1
+  loop
+    perform ops.refuse('INVALID_INPUT', 400, format('%s says %s = %s', p_what, left(v_bad.key, 40), coalesce(v_bad.value, 'null')),
+                       'Amounts of rows, bytes, queries, compute_seconds and cost are numbers from 0 to 10^18.');
+  end loop;
+  return (select jsonb_object_agg(a.key, a.value::numeric) from jsonb_each_text(p_amounts) as a);
+end
+$$;
+comment on function ops.amounts is 'Metered amounts as numbers; null when there are none. Raises INVALID_INPUT for what is none. Callers: functions here.';
+
+create function ops.sum_amounts(p_one jsonb, p_other jsonb) returns jsonb
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_object_agg(s.key, s.amount)
+    from (select a.key, sum(a.value::text::numeric) as amount
+            from (select * from jsonb_each(p_one) union all select * from jsonb_each(p_other)) as a
+           where a.key in ('rows', 'bytes', 'queries', 'compute_seconds', 'cost') and jsonb_typeof(a.value) = 'number' and a.value::text::numeric >= 0
+           group by a.key) as s
+$$;
+comment on function ops.sum_amounts is 'Two sets of metered amounts added; what is no amount is left out. Callers: functions here.';
+
+create function ops.lane_draft(p_environment uuid, p_pipeline text, p_labels text[]) returns ops.lanes
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select null::integer, p.environment_id, j.id, j.organization_id, p.name, array(select distinct x from unnest(p.labels || p_labels) as x order by x),
+         p.requires, p.prefers
+    from ops.pipelines as p
+    join ops.environments as e on e.id = p.environment_id
+    join ops.projects as j on j.id = e.project_id
+   where p.environment_id = p_environment and p.name = p_pipeline
+$$;
+comment on function ops.lane_draft is 'The lane that runs of a pipeline with these labels belong to, whether it was made yet or not. Callers: functions here.';
+
+drop function ops.cap_allow(uuid, text);
+create function ops.cap_allow(p_environment uuid, p_pipeline text, p_labels text[] default '{}', p_estimate jsonb default null) returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_lane ops.lanes := ops.lane_draft(p_environment, p_pipeline, p_labels);
+  v_estimate jsonb := ops.amounts(p_estimate, 'the estimate');
   v_reason jsonb;
 begin
-  v_reason := ops.lane_block(
-    v_lane, coalesce(p_estimate, (select p.estimate from ops.pipelines as p where p.environment_id = p_environment and p.name = p_pipeline)), ops.now());
+  if v_lane.pipeline is null then
+    perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', p_pipeline), '`lakehouse pipeline list` shows what there is.');
+  end if;
+  v_reason := ops.first_full(
+    array(select c.id from ops.caps as c where c.enabled and ops.cap_applies(c, v_lane)),
+    coalesce(v_estimate, (select p.estimate from ops.pipelines as p where p.environment_id = p_environment and p.name = p_pipeline)), ops.now());
   return jsonb_build_object('allowed', v_reason is null, 'reason', v_reason);
 end
 $$;
-comment on function ops.cap_allow is 'Dry run of the caps for one more run of a pipeline: {"allowed", "reason"}. Callers: CLI, control room.';
+comment on function ops.cap_allow is
+  'Dry run of the caps for one more run of a pipeline: {"allowed", "reason"}; changes nothing. Raises NOT_FOUND, INVALID_INPUT. Callers: CLI, control room.';
 
 create function ops.lane_of(p_environment uuid, p_pipeline text, p_labels text[]) returns integer
 language plpgsql volatile security definer
@@ -259,12 +425,8 @@ begin
      where p.environment_id = p_environment and p.name = p_pipeline;
     exit when found;
     insert into ops.lanes (environment_id, project_id, organization_id, pipeline, labels, requires, prefers)
-    select p.environment_id, j.id, j.organization_id, p.name, array(select distinct x from unnest(p.labels || p_labels) as x order by x),
-           p.requires, p.prefers
-      from ops.pipelines as p
-      join ops.environments as e on e.id = p.environment_id
-      join ops.projects as j on j.id = e.project_id
-     where p.environment_id = p_environment and p.name = p_pipeline
+    select d.environment_id, d.project_id, d.organization_id, d.pipeline, d.labels, d.requires, d.prefers
+      from ops.lane_draft(p_environment, p_pipeline, p_labels) as d where d.pipeline is not null
         on conflict do nothing;
   end loop;
   return v_lane;
@@ -278,20 +440,22 @@ comment on function ops.lane_of is 'The lane of a pipeline''s runs with these la
 drop function ops.lease_capped(integer, uuid, timestamptz);
 drop function ops.charge_caps(uuid, uuid, text, integer, timestamptz);
 
-create function ops.cap_rooms(p_caps uuid[], p_now timestamptz) returns jsonb
+create function ops.cap_rooms(p_caps uuid[], p_now timestamptz) returns numeric[]
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
-  select coalesce(jsonb_object_agg(r.key, r.room), '{}')
-    from (
-      select case when c.scope = 'executor' then c.subject else c.id::text end as key,
-             min(f.room) filter (where c.scope <> 'executor' or c.kind in ('concurrency', 'runs') or f.room <= 0) as room
-        from ops.caps as c
-        cross join lateral (select ops.ceiling(c, p_now) - ops.cap_used(c, p_now) as room offset 0) as f
-       where c.id = any (p_caps) group by 1
-    ) as r
+  with leased as materialized (  -- one pass for all caps on concurrency
+    select q.lane_id, count(*) as runs from ops.open_runs as q where q.executor_id is not null group by q.lane_id
+  )
+  select array(
+    select ops.ceiling(c, p_now) - case when c.kind = 'concurrency' and c.scope <> 'executor' then (
+             select coalesce(sum(l.runs), 0) from ops.lane_caps as m join leased as l on l.lane_id = m.lane_id where m.cap_id = c.id)
+           else ops.cap_used(c, p_now) end
+      from unnest(p_caps) with ordinality as x (id, n) left join ops.caps as c on c.id = x.id order by x.n)
 $$;
-comment on function ops.cap_rooms is 'What is left under each cap, by cap id, or by executor name for caps of that scope. Callers: ops.lease_due.';
+comment on function ops.cap_rooms is 'What is left under each cap, in the order they are given. Callers: ops.lease_due.';
 
 create function ops.waiting_lanes() returns integer[]
 language sql stable security definer
@@ -315,7 +479,7 @@ as $$
 $$;
 comment on function ops.waiting_lanes is 'Lanes with a run that no executor holds. Callers: functions here.';
 
-create function ops.free_slots(p_needs text[], p_prefers text, p_limit integer, p_only uuid, p_rooms jsonb, p_now timestamptz) returns uuid[]
+create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
@@ -323,44 +487,59 @@ set enable_seqscan = off
 set jit = off
 as $$
   with free as materialized (
-    select e.id, e.capabilities @> array[p_prefers] as preferred,
-           least(e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id), (p_rooms ->> e.name)::numeric)::integer as slots
+    select e.id, e.capabilities, (e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id))::integer as slots
       from ops.executors as e
-     where (p_only is null or e.id = p_only) and (p_only is not null or e.pulling_until is null or e.pulling_until < p_now)
-       and not e.draining and e.capabilities @> p_needs
-       and e.lost_at is null and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s)
+     where (e.id = p_only
+            or p_only is null and (e.pulling_until is null or e.pulling_until < p_now)
+               -- what one executor may do is a matter of its own leases: see ops.lease_runs
+               and not exists (select 1 from ops.caps as c where c.enabled and c.scope = 'executor' and c.subject = e.name))
+       and not e.draining and e.lost_at is null
+       and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s)
   )
+  select f.id, f.capabilities, f.slots from free as f where f.slots > 0
+$$;
+comment on function ops.free_executors is 'Executors that can take work now, or the one that pulls, with their free slots. Callers: functions here.';
+
+create function ops.free_slots(p_needs text[], p_prefers text, p_limit integer, p_only uuid, p_now timestamptz) returns uuid[]
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
   -- preferred executors first, then by depth, so that work spreads over executors before it piles up on one
   select array(
-    select f.id from free as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
-     order by f.preferred desc, s.depth, f.id limit p_limit)
+    select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
+     where f.capabilities @> p_needs
+     order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit)
 $$;
 comment on function ops.free_slots is 'Executors that can take work with these needs, each as often as it has free slots, in the order of use. Callers: functions here.';
 
-create function ops.choose_in_lane(p_lane integer, p_slots integer, p_now timestamptz) returns uuid[]
+create function ops.choose_in_lane(p_lane integer, p_slots integer, p_room integer, p_now timestamptz) returns uuid[]
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
 as $$
+  with recovering as materialized (
+    select q.run_id from ops.open_runs as q
+     where q.executor_id is null and q.recovering and q.due_at <= p_now and q.lane_id = p_lane
+     order by q.due_at limit p_slots for update of q skip locked
+  )
   select array(
-    select r.run_id from (
-      select q.run_id from ops.open_runs as q
-       where q.executor_id is null and q.recovering and q.due_at <= p_now and q.lane_id = p_lane
-       order by q.due_at limit p_slots for update of q skip locked
-    ) as r
+    select r.run_id from recovering as r
     union all
     select w.run_id from (
       select q.run_id from ops.open_runs as q
        where q.lane_id = p_lane and q.executor_id is null and not q.recovering and q.due_at <= p_now
-       order by q.rank, q.run_id limit p_slots for update of q skip locked
+       order by q.rank, q.run_id limit (select greatest(least(p_slots, p_room) - count(*), 0) from recovering) for update of q skip locked
     ) as w
   )
 $$;
-comment on function ops.choose_in_lane is 'Locks the next runs of a lane that no cap applies to, recovering ones first. Callers: ops.lease_due.';
+comment on function ops.choose_in_lane is
+  'Locks the next runs of the only lane that waits: recovering ones first, whatever the room under its caps. Callers: ops.lease_due.';
 
-create function ops.choose_fairly(p_lanes integer[], p_slots integer, p_caps uuid[], p_rooms jsonb, p_now timestamptz) returns uuid[]
+create function ops.choose_fairly(p_lanes integer[], p_most integer[], p_limit integer, p_caps uuid[], p_rooms numeric[], p_now timestamptz)
+returns table (run_id uuid, lane_id integer, n bigint)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
@@ -369,68 +548,82 @@ set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_shares boolean := (select count(distinct l.project_id) > 1 from ops.lanes as l where l.id = any (p_lanes));
-  v_each integer := case when cardinality(p_lanes) = 1 then p_slots else p_slots / cardinality(p_lanes) + 16 end;
+  v_each integer := greatest(20000, p_limit) / cardinality(p_lanes) + 1;  -- so many lanes at once that the order may suffer stay affordable
 begin
-  return array(
-    with room as materialized (
-      select c.lane_id,
-             min(case when k.kind in ('concurrency', 'runs') or (p_rooms ->> c.cap_id::text)::numeric <= 0 then (p_rooms ->> c.cap_id::text)::numeric end) as runs
-        from ops.lane_caps as c join ops.caps as k on k.id = c.cap_id
-       where c.cap_id = any (p_caps) and c.lane_id = any (p_lanes) group by c.lane_id
-    ),
-    lane as materialized (
-      select l.id, l.project_id, greatest(least(v_each, p_slots, coalesce(r.runs, p_slots)), 0)::bigint as at_most,
-             case when v_shares then (
-               select count(*) from ops.open_runs as h join ops.lanes as m on m.id = h.lane_id
-                where h.executor_id is not null and m.project_id = l.project_id) else 0 end as busy,
-             case when v_shares then (select p.weight from ops.projects as p where p.id = l.project_id) else 1 end as weight
-        from ops.lanes as l left join room as r on r.lane_id = l.id
-       where l.id = any (p_lanes)
-    ),
-    candidates as materialized (
-      select d.run_id, d.rank, d.estimate, l.id as lane_id, l.project_id, l.busy, l.weight, false as recovering
-        from lane as l
-        cross join lateral (
-          select q.run_id, q.rank, q.estimate from ops.open_runs as q
-           where q.lane_id = l.id and q.executor_id is null and not q.recovering and q.due_at <= p_now
-           order by q.rank, q.run_id limit l.at_most for update of q skip locked
-        ) as d
-      union all
-      select d.run_id, d.rank, d.estimate, d.lane_id, null, 0, 1, true
-        from (
-          select q.run_id, q.rank, q.estimate, q.lane_id from ops.open_runs as q
-           where q.executor_id is null and q.recovering and q.due_at <= p_now and q.lane_id = any (p_lanes)
-           order by q.due_at limit p_slots for update of q skip locked
-        ) as d
-    ),
-    -- Fairness: the n-th run of a project stands behind what that project holds already, in steps of its weight.
-    due as materialized (
-      select c.run_id, c.lane_id, c.estimate, c.recovering,
-             row_number() over (
-               order by c.recovering desc, case when v_shares then (c.busy + c.of_project) / c.weight end, c.rank, c.run_id) as n
-        from (select x.*, row_number() over (partition by x.recovering, x.project_id order by x.rank, x.run_id) as of_project
-                from candidates as x) as c
-    ),
-    -- A run is over a cap when those before it use the room up; one that another cap turns away still counts, so never too many pass.
-    over as materialized (
-      select w.run_id
-        from (
-          select d.run_id, d.recovering, (p_rooms ->> c.cap_id::text)::numeric as room,
-                 sum(case when k.kind in ('concurrency', 'runs') then 1 else coalesce((d.estimate ->> k.kind)::numeric, 0) end)
-                   over (partition by c.cap_id order by d.n) as wanted
-            from due as d
-            join ops.lane_caps as c on c.lane_id = d.lane_id and c.cap_id = any (p_caps)
-            join ops.caps as k on k.id = c.cap_id
-        ) as w
-       where not w.recovering and (w.wanted > w.room or w.room <= 0)
-    )
-    select d.run_id from due as d where d.run_id not in (select o.run_id from over as o) order by d.n limit p_slots
-  );
+  return query
+  with rule as materialized (
+    select c.id, c.kind, c.scope, c.kind in ('concurrency', 'runs') as counts, ops.ceiling(c, p_now) as ceiling, x.room
+      from unnest(p_caps, p_rooms) as x (id, room) join ops.caps as c on c.id = x.id
+  ),
+  applies as materialized (
+    select m.lane_id, k.* from rule as k join ops.lane_caps as m on m.cap_id = k.id where m.lane_id = any (p_lanes)
+    union all
+    select l.id, k.* from rule as k cross join unnest(p_lanes) as l (id) where k.scope = 'executor'
+  ),
+  busy as materialized (
+    select m.project_id, count(*) as runs from ops.open_runs as h join ops.lanes as m on m.id = h.lane_id
+     where v_shares and h.executor_id is not null group by m.project_id
+  ),
+  lane as materialized (
+    select l.id, l.project_id, coalesce(b.runs, 0) as busy, case when v_shares then p.weight else 1 end as weight,
+           (select bool_or(not a.counts) from applies as a where a.lane_id = l.id) as metered,
+           greatest(least(v_each, x.most, p_limit, (
+             select min(floor(a.room)) from applies as a where a.lane_id = l.id and (a.counts or a.room <= 0))), 0)::bigint as at_most
+      from unnest(p_lanes, p_most) as x (id, most)
+      join ops.lanes as l on l.id = x.id
+      join ops.projects as p on p.id = l.project_id
+      left join busy as b on b.project_id = l.project_id
+  ),
+  candidates as materialized (
+    select d.run_id, d.rank, d.estimate, l.id as lane_id, l.project_id, l.busy, l.weight, false as recovering
+      from lane as l
+      cross join lateral (
+        select q.run_id, q.rank, q.estimate from ops.open_runs as q
+         where q.lane_id = l.id and q.executor_id is null and not q.recovering and q.due_at <= p_now
+           -- what asks for more than a cap ever allows must not stand in the way of what is behind it
+           and not (q.estimate is not null and l.metered and exists (
+             select 1 from applies as a where a.lane_id = l.id and not a.counts and (q.estimate ->> a.kind)::numeric > a.ceiling))
+         order by q.rank, q.run_id limit l.at_most
+      ) as d
+    union all
+    select d.run_id, d.rank, d.estimate, d.lane_id, null, 0, 1, true
+      from (
+        select q.run_id, q.rank, q.estimate, q.lane_id from ops.open_runs as q
+         where q.executor_id is null and q.recovering and q.due_at <= p_now and q.lane_id = any (p_lanes)
+         order by q.due_at limit p_limit
+      ) as d
+  ),
+  -- Fairness: the n-th run of a project stands behind what that project holds already, in steps of its weight.
+  due as materialized (
+    select c.run_id, c.lane_id, c.estimate, c.recovering,
+           row_number() over (
+             order by c.recovering desc, case when v_shares then (c.busy + c.of_project) / c.weight end, c.rank, c.run_id) as n
+      from (select x.*, row_number() over (partition by x.recovering, x.project_id order by x.rank, x.run_id) as of_project
+              from candidates as x) as c
+  ),
+  -- A run is over a cap when those before it use the room up; one that another cap turns away still counts, so never too many pass.
+  over as materialized (
+    select w.run_id
+      from (
+        select d.run_id, d.recovering, a.room,
+               sum(case when a.counts then 1 else coalesce((d.estimate ->> a.kind)::numeric, 0) end) over (partition by a.id order by d.n) as wanted
+          from due as d join applies as a on a.lane_id = d.lane_id
+      ) as w
+     where not w.recovering and (w.wanted > w.room or w.room <= 0)
+  ),
+  chosen as materialized (
+    select d.run_id, d.lane_id, d.n from due as d where d.run_id not in (select o.run_id from over as o) order by d.n limit p_limit
+  )
+  select k.run_id, k.lane_id, k.n
+    from (select c.* from chosen as c join ops.open_runs as q on q.run_id = c.run_id
+           where q.run_id = any (array(select x.run_id from chosen as x)) and q.executor_id is null for update of q skip locked) as k
+   order by k.n;
 end
 $$;
 comment on function ops.choose_fairly is
-  'Locks the next runs of several lanes, or of lanes under caps: recovering runs first, then fair between projects, then by rank, within the '
-  'room under each cap (p_rooms: what is left by cap id). Callers: ops.lease_due.';
+  'Locks the next runs of several lanes, or of lanes under caps, in order: recovering runs first, then fair between projects, then by rank, within '
+  'the room under each cap. p_most: free slots for each lane''s needs; p_rooms: what is left under each of p_caps. The caller holds the lock on '
+  'leases. Callers: ops.lease_due.';
 
 create function ops.lease_chosen(p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz) returns void
 language plpgsql volatile security definer
@@ -467,17 +660,23 @@ begin
        and r.id = any (p_runs)
     returning r.id, r.executor_id, r.event_seq, r.attempt, r.phase
   ),
+  taken as materialized (
+    select k.lane_id, count(*) as runs from marked as k where cardinality(p_caps) > 0 group by k.lane_id
+  ),
   charged as (
-    insert into ops.cap_usage (cap_id, at, amount, run_ids)
-    select c.id, p_now, count(*), array_agg(m.run_id)
-      from matched as m
-      join marked as k on k.run_id = m.run_id
-      join ops.executors as e on e.id = m.executor_id
-      join ops.caps as c on c.kind = 'runs' and c.id = any (p_caps)
-       and (c.scope = 'executor' and c.subject = e.name
-         or exists (select 1 from ops.lane_caps as a where a.lane_id = k.lane_id and a.cap_id = c.id))
-     where cardinality(p_caps) > 0
+    insert into ops.cap_usage as u (cap_id, at, amount, run_ids)
+    select c.id, ops.ledger_row(c, p_now), sum(t.runs),
+           array(select k.run_id from marked as k where k.lane_id in (select x.lane_id from ops.lane_caps as x where x.cap_id = c.id) limit 5)
+      from taken as t
+      join ops.lane_caps as a on a.lane_id = t.lane_id
+      join ops.caps as c on c.id = a.cap_id and c.kind = 'runs'
      group by c.id
+    union all
+    select c.id, ops.ledger_row(c, p_now), cardinality(p_runs), p_runs[1:5]
+      from ops.executors as e
+      join ops.caps as c on c.enabled and c.scope = 'executor' and c.subject = e.name and c.kind = 'runs'
+     where cardinality(p_caps) > 0 and e.id = p_only
+        on conflict (cap_id, at) do update set amount = u.amount + excluded.amount, run_ids = (excluded.run_ids || u.run_ids)[1:5]
   )
   insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
   select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', p_now,
@@ -493,60 +692,127 @@ create or replace function ops.lease_due(p_limit integer, p_only uuid, p_start b
 returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_now timestamptz := ops.now();
+  v_waiting integer[];
   v_lanes integer[];
-  v_group record;
-  v_left integer := p_limit;
+  v_most integer[];
   v_caps uuid[];
-  v_rooms jsonb := '{}';
+  v_rooms numeric[];
+  v_metered boolean;
+  v_left integer := p_limit;
+  v_wanted integer;
+  v_leased integer := 0;
+  v_group record;
+  v_runs uuid[];
+  v_runs_lanes integer[];
   v_slots uuid[];
-  v_chosen uuid[];
 begin
   if (select s.paused_at is not null from ops.settings as s) then
     return;
   end if;
-  v_lanes := ops.waiting_lanes();
-  if cardinality(v_lanes) = 0 then
+  v_waiting := ops.waiting_lanes();
+  if cardinality(v_waiting) = 0 then
     return;
   end if;
-  for v_group in
-    select l.requires, l.prefers, array_agg(l.id order by l.id) as lanes from ops.lanes as l where l.id = any (v_lanes)
-     group by l.requires, l.prefers order by min(l.id)
-  loop
-    select coalesce(array_agg(c.id), '{}') into v_caps
-      from ops.caps as c
-     where c.enabled and (c.scope = 'executor' or c.id in (select m.cap_id from ops.lane_caps as m where m.lane_id = any (v_group.lanes)));
-    if cardinality(v_caps) > 0 then
-      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.caps', 0));
+  select coalesce(array_agg(c.id), '{}'), coalesce(bool_or(c.kind not in ('concurrency', 'runs')), false) into v_caps, v_metered
+    from (
+      select c.id, c.kind from ops.caps as c where c.id in (select m.cap_id from ops.lane_caps as m where m.lane_id = any (v_waiting))
+      union all
+      select c.id, c.kind from ops.executors as e join ops.caps as c on c.enabled and c.scope = 'executor' and c.subject = e.name where e.id = p_only
+    ) as c;
+  if cardinality(v_waiting) > 1 or cardinality(v_caps) > 0 then
+    -- one at a time: room and shares are counted in statements of their own behind the lock, which see what its last holder leased
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.leases', 0));
+  end if;
+
+  while v_left > 0 loop
+    v_rooms := case when cardinality(v_caps) > 0 then ops.cap_rooms(v_caps, v_now) end;
+    v_leased := 0;
+    if cardinality(v_waiting) = 1 and not v_metered then
+      select l.requires, l.prefers into v_group from ops.lanes as l where l.id = v_waiting[1];
+      v_slots := ops.free_slots(v_group.requires, v_group.prefers, v_left, p_only, v_now);
+      v_leased := cardinality(v_slots);
+      exit when v_leased = 0;
+      v_runs := ops.choose_in_lane(
+        v_waiting[1], v_leased, least(v_leased, (select floor(min(r.room)) from unnest(v_rooms) as r (room)))::integer, v_now);
+      v_leased := cardinality(v_runs);
+      exit when v_leased = 0;
+      perform ops.lease_chosen(v_runs, v_slots[1:v_leased], p_only, p_start, v_caps, v_now);
+      return query select x.run_id, x.executor_id from unnest(v_runs, v_slots[1:v_leased]) as x (run_id, executor_id);
+      exit;
     end if;
-    while v_left > 0 loop
-      if cardinality(v_caps) > 0 then
-        v_rooms := ops.cap_rooms(v_caps, v_now);  -- a statement of its own, behind the lock: it sees what the lock's last holder leased
-      end if;
-      v_slots := ops.free_slots(v_group.requires, v_group.prefers, v_left, p_only, v_rooms, v_now);
-      exit when cardinality(v_slots) = 0;
-      v_chosen := case
-        when cardinality(v_caps) = 0 and cardinality(v_group.lanes) = 1 then ops.choose_in_lane(v_group.lanes[1], cardinality(v_slots), v_now)
-        else ops.choose_fairly(v_group.lanes, cardinality(v_slots), v_caps, v_rooms, v_now) end;
-      v_chosen := v_chosen[1:cardinality(v_slots)];
-      exit when cardinality(v_chosen) = 0;
-      perform ops.lease_chosen(v_chosen, v_slots[1:cardinality(v_chosen)], p_only, p_start, v_caps, v_now);
-      v_left := v_left - cardinality(v_chosen);
-      return query select x.run_id, x.executor_id from unnest(v_chosen, v_slots[1:cardinality(v_chosen)]) as x (run_id, executor_id);
-      exit when cardinality(v_group.lanes) = 1;  -- several lanes share the limit: look again while some had more
+
+    with free as materialized (select f.capabilities, f.slots from ops.free_executors(p_only, v_now) as f)
+    select array_agg(x.id order by x.id), array_agg(x.slots order by x.id), least(v_left, (select sum(f.slots) from free as f))
+      into v_lanes, v_most, v_wanted
+      from (
+        select l.id, least(v_left, (select coalesce(sum(f.slots), 0) from free as f where f.capabilities @> l.requires)) as slots
+          from ops.lanes as l where l.id = any (v_waiting)
+      ) as x
+     where x.slots > 0;
+    exit when v_lanes is null;
+    select array_agg(f.run_id order by f.n), array_agg(f.lane_id order by f.n) into v_runs, v_runs_lanes
+      from ops.choose_fairly(v_lanes, v_most, v_wanted, v_caps, v_rooms, v_now) as f;
+    exit when v_runs is null;
+    for v_group in
+      select l.requires, l.prefers, array_agg(x.run_id order by x.n) as runs
+        from unnest(v_runs, v_runs_lanes) with ordinality as x (run_id, lane_id, n) join ops.lanes as l on l.id = x.lane_id
+       group by l.requires, l.prefers order by min(x.n)
+    loop
+      v_slots := ops.free_slots(v_group.requires, v_group.prefers, cardinality(v_group.runs), p_only, v_now);
+      continue when cardinality(v_slots) = 0;
+      v_group.runs := v_group.runs[1:cardinality(v_slots)];
+      perform ops.lease_chosen(v_group.runs, v_slots, p_only, p_start, v_caps, v_now);
+      v_leased := v_leased + cardinality(v_slots);
+      return query select x.run_id, x.executor_id from unnest(v_group.runs, v_slots) as x (run_id, executor_id);
     end loop;
-    if cardinality(v_caps) > 0 then
-      perform ops.meet_full_caps(v_caps, v_group.lanes, p_limit);
-    end if;
+    v_left := v_left - v_leased;
+    exit when v_leased = 0 or cardinality(v_runs) < v_wanted and v_wanted * cardinality(v_lanes) <= 20000;
   end loop;
+
+  if v_metered or (select min(r.room) - v_leased < 1 from unnest(v_rooms) as r (room)) then
+    perform ops.meet_full_caps(v_waiting, p_limit);
+  end if;
 end
 $$;
 comment on function ops.lease_due is
   'Matches due runs to free slots, lane by lane; with p_start they begin at once. Callers: ops.lease_runs, ops.claim_work, ops.claim_run.';
 
-create function ops.meet_full_caps(p_caps uuid[], p_lanes integer[], p_limit integer) returns void
+create or replace function ops.lease_runs(p_limit integer default 100) returns table (run_id uuid, executor_id uuid)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_leased integer;
+  v_left integer := p_limit;
+  v_executor uuid;
+begin
+  return query select l.run_id, l.executor_id from ops.lease_due(p_limit, null) as l;
+  get diagnostics v_leased = row_count;
+  v_left := v_left - v_leased;
+  for v_executor in  -- those under caps of their own one by one: each run is held against the caps of the executor it goes to
+    select e.id from ops.executors as e
+     where (e.pulling_until is null or e.pulling_until < ops.now())
+       and exists (select 1 from ops.caps as c where c.enabled and c.scope = 'executor' and c.subject = e.name)
+     order by e.id
+  loop
+    exit when v_left <= 0;
+    return query select l.run_id, l.executor_id from ops.lease_due(v_left, v_executor) as l;
+    get diagnostics v_leased = row_count;
+    v_left := v_left - v_leased;
+  end loop;
+  if v_left < p_limit then
+    perform pg_catalog.pg_notify('lakehouse_executor', '');
+  end if;
+end
+$$;
+
+create function ops.meet_full_caps(p_lanes integer[], p_limit integer) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
@@ -557,39 +823,57 @@ declare
   v_now timestamptz := ops.now();
   v_front record;
   v_reason jsonb;
-  v_by text;
-  v_run uuid;
 begin
   for v_front in
     select l.id as lane_id, f.estimate
-      from unnest(p_lanes) as l (id)
+      from (select distinct m.lane_id as id from ops.lane_caps as m where m.lane_id = any (p_lanes)) as l
       cross join lateral (
         select q.estimate from ops.open_runs as q
          where q.lane_id = l.id and q.executor_id is null and not q.recovering and q.due_at <= v_now order by q.rank, q.run_id limit 1) as f
+     order by l.id
   loop
     v_reason := ops.lane_block(v_front.lane_id, v_front.estimate, v_now);
     continue when v_reason is null;
-    v_by := 'cap ' || (v_reason ->> 'cap');
-    if v_reason ->> 'behaviour' = 'cancel_newest' then
-      for v_run in
-        select q.run_id from ops.open_runs as q
-         where q.lane_id = v_front.lane_id and q.executor_id is null and not q.recovering and q.due_at <= v_now
-         order by q.rank desc, q.run_id desc limit p_limit
-      loop
-        perform ops.cancel_run(v_run, v_by, 'the cap was full and cancels the newest run');
-      end loop;
-      continue;
-    end if;
-    if v_reason ->> 'behaviour' = 'cancel_oldest' then
-      perform ops.cancel_oldest(v_reason ->> 'cap', v_front.lane_id, p_limit);
+    -- a run that asks for more than the cap ever allows costs no other run its life
+    if (v_reason ->> 'needs')::numeric <= (v_reason ->> 'limit')::numeric then
+      if v_reason ->> 'behaviour' = 'cancel_newest' then
+        perform ops.cancel_waiting(v_front.lane_id, v_reason ->> 'cap', 'the cap was full and cancels the newest run', 0, p_limit);
+      elsif v_reason ->> 'behaviour' = 'cancel_oldest' and v_reason ->> 'kind' = 'concurrency' then
+        perform ops.cancel_oldest((v_reason ->> 'cap_id')::uuid, v_front.lane_id, p_limit);
+      elsif v_reason ->> 'behaviour' = 'cancel_oldest' then
+        perform ops.cancel_waiting(v_front.lane_id, v_reason ->> 'cap', 'the cap was full and cancels the oldest run', 1, p_limit);
+      end if;
     end if;
     perform ops.hold_front(v_front.lane_id, v_reason, v_now);
   end loop;
 end
 $$;
-comment on function ops.meet_full_caps is 'What becomes of runs that wait before a full cap, by its behaviour. Callers: ops.lease_due.';
+comment on function ops.meet_full_caps is
+  'What becomes of runs that wait before a full cap, by its behaviour. Under a window nothing that runs can make room, so that oldest there means '
+  'the oldest that wait: the newest stays. Callers: ops.lease_due.';
 
-create function ops.cancel_oldest(p_cap text, p_lane integer, p_limit integer) returns void
+create function ops.cancel_waiting(p_lane integer, p_cap text, p_reason text, p_keep integer, p_limit integer) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  v_run uuid;
+begin
+  for v_run in
+    select q.run_id from ops.open_runs as q
+     where q.lane_id = p_lane and q.executor_id is null and not q.recovering and q.due_at <= ops.now()
+     order by q.rank desc, q.run_id desc offset p_keep limit p_limit for update of q skip locked
+  loop
+    perform ops.cancel_run(v_run, 'cap ' || p_cap, p_reason);
+  end loop;
+end
+$$;
+comment on function ops.cancel_waiting is 'Cancels due runs of a lane that wait, the newest first, but for the p_keep newest. Callers: ops.meet_full_caps.';
+
+create function ops.cancel_oldest(p_cap uuid, p_lane integer, p_limit integer) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -599,22 +883,25 @@ declare
   v_run uuid;
 begin
   for v_run in
-    select h.id
-      from (
-        select r.id, r.cancel_requested_at, row_number() over (order by r.cancel_requested_at nulls last, r.started_at nulls last, r.created_at) as n
-          from ops.lanes as l
-          join ops.caps as c on c.environment_id = l.environment_id and c.name = p_cap
-          join ops.lane_caps as m on m.cap_id = c.id
-          join ops.open_runs as q on q.lane_id = m.lane_id and q.executor_id is not null
-          join ops.runs as r on r.id = q.run_id
-         where l.id = p_lane
-      ) as h
-     where h.cancel_requested_at is null and h.n <= (  -- those asked to stop already make room too
-       select count(*) from (
-         select 1 from ops.open_runs as q
-          where q.lane_id = p_lane and q.executor_id is null and not q.recovering and q.due_at <= ops.now() limit p_limit) as w)
+    select r.id
+      from ops.runs as r
+     where r.id in (
+       select h.id
+         from (
+           select x.id, x.cancel_requested_at,
+                  row_number() over (order by x.cancel_requested_at nulls last, x.started_at nulls last, x.created_at, x.id) as n
+             from ops.lane_caps as m
+             join ops.open_runs as q on q.lane_id = m.lane_id and q.executor_id is not null
+             join ops.runs as x on x.id = q.run_id
+            where m.cap_id = p_cap
+         ) as h
+        where h.cancel_requested_at is null and h.n <= (  -- those asked to stop already make room too
+          select count(*) from (
+            select 1 from ops.open_runs as q
+             where q.lane_id = p_lane and q.executor_id is null and not q.recovering and q.due_at <= ops.now() limit p_limit) as w))
+       for update of r skip locked  -- one that is being written just now may be ending by itself
   loop
-    perform ops.cancel_run(v_run, 'cap ' || p_cap, 'the cap was full and cancels the oldest run');
+    perform ops.cancel_run(v_run, 'cap ' || (select c.name from ops.caps as c where c.id = p_cap), 'the cap was full and cancels the oldest run');
   end loop;
 end
 $$;
@@ -669,7 +956,10 @@ declare
   v_released integer := 0;
 begin
   for v_lane in
-    select q.lane_id, (array_agg(q.estimate order by q.rank))[1] as estimate, count(*) as held from ops.open_runs as q where q.held group by q.lane_id
+    select l.id as lane_id, f.estimate
+      from (select distinct q.lane_id as id from ops.open_runs as q where q.held) as l
+      cross join lateral (select q.estimate from ops.open_runs as q where q.lane_id = l.id and q.held order by q.rank, q.run_id limit 1) as f
+     order by l.id
   loop
     v_reason := ops.lane_block(v_lane.lane_id, v_lane.estimate, v_now);
     if v_reason is not null then
@@ -679,14 +969,16 @@ begin
          and (r.wait_reason ->> 'cap', r.wait_reason ->> 'limit') is distinct from (v_reason ->> 'cap', v_reason ->> 'limit');
       continue;
     end if;
-    select least(min(ops.ceiling(c, v_now) - ops.cap_used(c, v_now)), p_limit - v_released) into v_room
+    -- Leases take held runs as they are; what is released only waits for something else. Of those that ask for amounts, one at a time.
+    select least(min(case when c.kind in ('concurrency', 'runs') then floor(ops.ceiling(c, v_now) - ops.cap_used(c, v_now)) else 1 end), p_limit - v_released)
+      into v_room
       from ops.lane_caps as m join ops.caps as c on c.id = m.cap_id
-     where m.lane_id = v_lane.lane_id and c.kind in ('concurrency', 'runs');
+     where m.lane_id = v_lane.lane_id;
     with picked as materialized (
       select q.run_id from ops.open_runs as q
        where q.lane_id = v_lane.lane_id and q.held
        order by q.rank, q.run_id
-       limit greatest(floor(v_room) - (
+       limit greatest(v_room - (
          select count(*) from (select 1 from ops.open_runs as w
            where w.lane_id = v_lane.lane_id and w.executor_id is null and not w.held and w.due_at <= v_now limit p_limit) as x), 0)
          for update of q skip locked
@@ -742,7 +1034,7 @@ begin
          array(select distinct f.value from jsonb_array_elements_text(coalesce(v_spec -> 'labels', '[]')) as f (value) order by f.value),
          coalesce(v_spec ->> 'prefers', ''),
          array(select distinct f.value from jsonb_array_elements_text(coalesce(p_bundle -> 'writes', '[]')) as f (value) order by f.value),
-         coalesce(nullif(v_spec -> 'estimate', 'null'::jsonb), '{}')
+         coalesce(ops.amounts(v_spec -> 'estimate', 'estimate'), '{}')
       on conflict on constraint pipelines_pkey do update
      set bundle = excluded.bundle, layer = excluded.layer, owner = excluded.owner, description = excluded.description,
          schedule = excluded.schedule, phases = excluded.phases, requires = excluded.requires, after = excluded.after,
@@ -762,6 +1054,7 @@ begin
       on conflict on constraint caps_environment_id_name_key do update
      set ceiling = excluded.ceiling, window_seconds = excluded.window_seconds, behaviour = excluded.behaviour,
          max_waiting = excluded.max_waiting, updated_at = ops.now();
+  perform pg_catalog.pg_notify('lakehouse_work', '');
   perform ops.lane_of(p_environment, v_name, '{}');  -- here, so that no enqueue waits for another that makes it
   return query select v_name, v_digest, v_before is distinct from v_digest;
 end
@@ -770,8 +1063,11 @@ $$;
 create function ops.refuse_what_may_not_wait(p_runs uuid[]) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
+  v_caps uuid[];
   v_cap ops.caps;
   v_waiting bigint;
   v_wanted numeric;
@@ -781,16 +1077,21 @@ begin
   if not exists (select 1 from ops.caps as c where c.enabled and (c.behaviour = 'reject' or c.max_waiting is not null)) then
     return;
   end if;
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.caps', 0));
+  select array_agg(c.id) into v_caps
+    from ops.caps as c
+   where c.enabled and (c.behaviour = 'reject' or c.max_waiting is not null)
+     and c.id in (
+       select m.cap_id from ops.lane_caps as m
+        where m.lane_id in (select q.lane_id from ops.open_runs as q where q.run_id = any (p_runs)));
+  if v_caps is null then
+    return;
+  end if;
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.leases', 0));
   for v_cap in
-    select c.* from ops.caps as c
-     where c.enabled and (c.behaviour = 'reject' or c.max_waiting is not null)
-       and c.id in (
-         select m.cap_id from ops.lane_caps as m
-          where m.lane_id in (select q.lane_id from ops.open_runs as q where q.run_id = any (p_runs)))
-     order by c.name
+    select c.* from ops.caps as c where c.id = any (v_caps) order by c.name
   loop
-    select count(*), sum(case when v_cap.kind in ('concurrency', 'runs') then 1 else coalesce((q.estimate ->> v_cap.kind)::numeric, 0) end)
+    -- reject: what waits for a later time asks for nothing yet
+    select count(*), coalesce(sum(ops.needs_of(v_cap, q.estimate)) filter (where q.due_at <= ops.now() or q.run_id = any (p_runs)), 0)
       into v_waiting, v_wanted
       from ops.lane_caps as m join ops.open_runs as q on q.lane_id = m.lane_id and q.executor_id is null
      where m.cap_id = v_cap.id;
@@ -803,8 +1104,8 @@ begin
     v_limit := ops.ceiling(v_cap, ops.now());
     if v_cap.behaviour = 'reject' and (v_used + v_wanted > v_limit or v_used >= v_limit) then
       perform ops.refuse('CAP_EXCEEDED', 429,
-        format('cap %s is full: %s of %s %s used, %s more asked for', v_cap.name, v_used, v_limit,
-               case v_cap.kind when 'concurrency' then 'concurrent runs' else v_cap.kind end, v_wanted),
+        format('cap %s is full: %s of %s %s in use, %s asked for by what waits and this', v_cap.name, trim_scale(v_used), trim_scale(v_limit),
+               case v_cap.kind when 'concurrency' then 'concurrent runs' else v_cap.kind end, trim_scale(v_wanted)),
         'Nothing was enqueued. Wait, raise the cap (`lakehouse cap raise`), or cancel a run that holds it.');
     end if;
   end loop;
@@ -845,12 +1146,25 @@ begin
     end loop;
   end if;
 
+  for v_bad in
+    select left((o.value -> 'labels')::text, 200) as labels
+      from jsonb_array_elements(p_runs) as o (value)
+     where o.value ? 'labels' and o.value -> 'labels' <> 'null' and case when jsonb_typeof(o.value -> 'labels') <> 'array' then true else
+             jsonb_array_length(o.value -> 'labels') > 16
+             or exists (select 1 from jsonb_array_elements(o.value -> 'labels') as x (value)
+                         where jsonb_typeof(x.value) <> 'string' or x.value #>> '{}' !~ '^[a-z0-9][a-z0-9_.:/-]{0,62}$') end
+     limit 1
+  loop
+    perform ops.refuse('INVALID_INPUT', 400, format('labels are %s', v_bad.labels),
+                       'At most 16 labels, each of at most 63 of a-z, 0-9 and _.:/- and beginning with a letter or digit.');
+  end loop;
+
   with offered as materialized (
     select o.n::integer as n, gen_random_uuid() as id, (o.value ->> 'environment_id')::uuid as environment_id,
            o.value ->> 'pipeline' as pipeline, coalesce(o.value -> 'params', '{}') as params,
            o.value ->> 'idempotency_key' as idempotency_key, coalesce((o.value ->> 'priority')::smallint, 0) as priority,
            coalesce((o.value ->> 'due_at')::timestamptz, v_now) as due_at, (o.value ->> 'parent_run_id')::uuid as parent_run_id,
-           coalesce(o.value ->> 'trigger', 'manual') as trigger, nullif(o.value -> 'estimate', 'null') as estimate,
+           coalesce(o.value ->> 'trigger', 'manual') as trigger, case when o.value ? 'estimate' then ops.amounts(o.value -> 'estimate', 'the estimate') end as estimate,
            array(select distinct x.value from jsonb_array_elements_text(nullif(o.value -> 'labels', 'null')) as x (value) order by x.value) as labels
       from jsonb_array_elements(p_runs) with ordinality as o (value, n)
   ),
@@ -1023,24 +1337,48 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
+declare
+  v_now timestamptz := ops.now();
 begin
   if not exists (select 1 from ops.caps as c where c.enabled and c.kind not in ('concurrency', 'runs')) then
     return;
   end if;
-  insert into ops.cap_usage (cap_id, at, amount, run_ids)
-  select c.id, ops.now(), sum((r.usage ->> c.kind)::numeric), array_agg(r.id)
+  insert into ops.cap_usage as u (cap_id, at, amount, run_ids)
+  select c.id, ops.ledger_row(c, v_now), sum(a.amount), (array_agg(r.id))[1:5]
     from jsonb_array_elements(p_outcomes) as o (value)
     join ops.runs as r on r.id = (o.value ->> 'run_id')::uuid
-    left join ops.executors as e on e.id = r.executor_id
     join ops.caps as c
       on c.enabled and c.kind not in ('concurrency', 'runs')
-     and (c.scope = 'executor' and c.subject = e.name
-       or exists (select 1 from ops.lane_caps as m where m.lane_id = r.lane_id and m.cap_id = c.id))
-   where (o.value ->> 'token')::uuid = any (p_tokens) and (r.usage ->> c.kind)::numeric > 0
-   group by c.id;
+     and (exists (select 1 from ops.lane_caps as m where m.lane_id = r.lane_id and m.cap_id = c.id)
+       or c.scope = 'executor' and c.subject = (select e.name from ops.executors as e where e.id = r.executor_id))
+    cross join lateral (
+      select coalesce(ops.sum_amounts(o.value -> 'usage', '{}') ->> c.kind, ops.usage_seen(r, c.kind, v_now)::text, r.estimate ->> c.kind)::numeric as amount
+    ) as a
+   where (o.value ->> 'token')::uuid = any (p_tokens) and a.amount > 0
+   group by c.id
+   order by c.id  -- two batches that end at once must not wait for each other
+      on conflict (cap_id, at) do update set amount = u.amount + excluded.amount, run_ids = (excluded.run_ids || u.run_ids)[1:5];
 end
 $$;
-comment on function ops.settle_caps is 'Writes what ended runs really used to the ledger of metered caps. Callers: ops.finish_runs.';
+comment on function ops.settle_caps is
+  'Writes what ended attempts used to the ledger of metered caps: as their executor says, else as the control plane saw it, else as estimated. '
+  'Callers: ops.finish_runs.';
+
+create function ops.usage_seen(p_run ops.runs, p_kind text, p_now timestamptz) returns numeric
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+  select case p_kind
+    when 'rows' then (select sum(t.rows_added) from ops.run_tables as t where t.run_id = p_run.id)
+    when 'compute_seconds' then (
+      select extract(epoch from p_now - max(e.at)) from ops.run_events as e
+       where e.run_id = p_run.id and e.attempt = p_run.attempt and e.type = 'PHASE_CLAIMED')
+    when 'queries' then (select count(*) from unnest(p_run.phases) as x (phase) where x.phase = 'query')
+  end
+$$;
+comment on function ops.usage_seen is 'What the control plane itself knows of a run''s use: rows published, seconds under lease, statements. Callers: ops.settle_caps.';
 
 create or replace function ops.finish_runs(p_outcomes jsonb) returns table (run_id uuid, accepted boolean, state text)
 language plpgsql security definer
@@ -1081,7 +1419,7 @@ begin
            failures = r.failures + (o.outcome = 'failed')::integer,
            interruptions = r.interruptions + (o.outcome = 'interrupted')::integer,
            checkpoint = case when o.clear_checkpoint and r.published_at is null then '{}' else r.checkpoint end,
-           manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256), usage = coalesce(o.usage, r.usage),
+           manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256), usage = case when o.usage is null then r.usage else ops.sum_amounts(o.usage, coalesce(r.usage, '{}')) end,
            progress = case when o.outcome = 'succeeded' then null else r.progress end,
            lease_token = null, lease_expires_at = null,
            event_seq = r.event_seq + jsonb_array_length(o.events) + 1
@@ -1168,31 +1506,64 @@ $$;
 -- ---------------------------------------------------------------------------------------------------------------
 -- Caps as people change them, and why a run waits
 -- ---------------------------------------------------------------------------------------------------------------
+create function ops.check_cap(p_environment uuid, p_cap jsonb) returns void
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope text := coalesce(p_cap ->> 'scope', 'environment');
+  v_subject text := p_cap ->> 'subject';
+  v_name text := coalesce(p_cap ->> 'name', '');
+  v_fault text;
+  v_hint text;
+begin
+  select f.fault, f.hint into v_fault, v_hint
+    from (values
+      (v_name !~ '^[a-z0-9][a-z0-9_.-]{0,62}$', format('%L is no name for a cap', left(v_name, 80)),
+       'A name has at most 63 of a-z, 0-9 and _.- and begins with a letter or digit; names of the form spec:... belong to pipelines'' specs.'),
+      (coalesce(p_cap ->> 'kind', '') not in ('concurrency', 'runs', 'rows', 'bytes', 'queries', 'compute_seconds', 'cost'),
+       format('%L is no kind of cap', left(p_cap ->> 'kind', 60)), 'Kinds are concurrency, runs, rows, bytes, queries, compute_seconds and cost.'),
+      (v_scope not in ('organization', 'project', 'environment', 'pipeline', 'table', 'executor', 'label'),
+       format('%L is no scope of a cap', left(v_scope, 60)), 'Scopes are organization, project, environment, pipeline, table, executor and label.'),
+      ((v_scope in ('pipeline', 'table', 'executor', 'label')) <> (coalesce(v_subject, '') <> ''),
+       format(case when coalesce(v_subject, '') = '' then 'a cap of scope %s must say which %1$s' else 'a cap of scope %s applies to all of it and names nothing' end, v_scope),
+       'Give the subject for scopes pipeline, table, executor and label, and for those only.'),
+      (coalesce(p_cap ->> 'behaviour', 'hold') not in ('hold', 'reject', 'cancel_oldest', 'cancel_newest'),
+       format('%L is nothing a cap can do when it is full', left(p_cap ->> 'behaviour', 60)), 'Behaviours are hold, reject, cancel_oldest and cancel_newest.'),
+      (coalesce(p_cap ->> 'limit', '') !~ '^[0-9]{1,18}([.][0-9]{1,18})?$', format('the limit is %s', coalesce(left(p_cap ->> 'limit', 40), 'missing')),
+       'The limit is a number from 0 to 10^18.'),
+      ((p_cap ->> 'kind' = 'concurrency') <> (p_cap ->> 'window_seconds' is null),
+       format(case when p_cap ->> 'window_seconds' is null then 'a cap on %s needs a window' else 'a cap on %s has no window: it counts what runs at one moment' end, p_cap ->> 'kind'),
+       'Every kind but concurrency counts within a window, for example an hour.'),
+      (p_cap ->> 'window_seconds' !~ '^[1-9][0-9]{0,7}$' or (p_cap ->> 'window_seconds')::numeric > 31622400,
+       format('a window of %s seconds', left(p_cap ->> 'window_seconds', 40)), 'A window lasts from 1 second to 366 days.'),
+      (p_cap ->> 'max_waiting' !~ '^[0-9]{1,9}$', format('%s runs that may wait', left(p_cap ->> 'max_waiting', 40)), 'How many runs may wait is a whole number.'),
+      (v_scope = 'executor' and (coalesce(p_cap ->> 'behaviour', 'hold') <> 'hold' or p_cap ->> 'max_waiting' is not null),
+       'a cap of scope executor can only hold work back', 'Which executor gets a run is not known while it waits: leave behaviour and max_waiting out.')
+    ) as f (broken, fault, hint)
+   where f.broken limit 1;
+  if found then
+    perform ops.refuse('INVALID_INPUT', 400, v_fault, v_hint);
+  end if;
+  if v_scope = 'pipeline' and not exists (select 1 from ops.pipelines as p where p.environment_id = p_environment and p.name = v_subject) then
+    perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_subject), '`lakehouse pipeline list` shows what there is.');
+  end if;
+end
+$$;
+comment on function ops.check_cap is 'Raises INVALID_INPUT or NOT_FOUND for what is no cap. Callers: ops.set_cap.';
+
 create function ops.set_cap(p_environment uuid, p_cap jsonb) returns uuid
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_id uuid;
-  v_scope text := coalesce(p_cap ->> 'scope', 'environment');
-  v_subject text := p_cap ->> 'subject';
 begin
-  if (v_scope in ('pipeline', 'table', 'executor', 'label')) <> (v_subject is not null) then
-    perform ops.refuse('INVALID_INPUT', 400,
-      format(case when v_subject is null then 'a cap of scope %s must say which %1$s' else 'a cap of scope %s applies to all of it and names nothing' end, v_scope),
-      'Give the subject for scopes pipeline, table, executor and label, and for those only.');
-  end if;
-  if v_scope = 'pipeline' and not exists (select 1 from ops.pipelines as p where p.environment_id = p_environment and p.name = v_subject) then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_subject), '`lakehouse pipeline list` shows what there is.');
-  end if;
-  if (p_cap ->> 'kind' = 'concurrency') <> (p_cap ->> 'window_seconds' is null) then
-    perform ops.refuse('INVALID_INPUT', 400,
-      format(case when p_cap ->> 'window_seconds' is null then 'a cap on %s needs a window' else 'a cap on %s has no window: it counts what runs at one moment' end, p_cap ->> 'kind'),
-      'Every kind but concurrency counts within a window, for example an hour.');
-  end if;
+  perform ops.check_cap(p_environment, p_cap);
   insert into ops.caps as c (environment_id, name, kind, scope, subject, ceiling, window_seconds, behaviour, max_waiting, enabled)
-  values (p_environment, p_cap ->> 'name', p_cap ->> 'kind', v_scope, v_subject, (p_cap ->> 'limit')::numeric, (p_cap ->> 'window_seconds')::integer,
-          coalesce(p_cap ->> 'behaviour', 'hold'), (p_cap ->> 'max_waiting')::integer, coalesce((p_cap ->> 'enabled')::boolean, true))
+  values (p_environment, p_cap ->> 'name', p_cap ->> 'kind', coalesce(p_cap ->> 'scope', 'environment'), p_cap ->> 'subject', (p_cap ->> 'limit')::numeric,
+          (p_cap ->> 'window_seconds')::integer, coalesce(p_cap ->> 'behaviour', 'hold'), (p_cap ->> 'max_waiting')::integer,
+          coalesce((p_cap ->> 'enabled')::boolean, true))
       on conflict on constraint caps_environment_id_name_key do update
      set kind = excluded.kind, scope = excluded.scope, subject = excluded.subject, ceiling = excluded.ceiling, window_seconds = excluded.window_seconds,
          behaviour = excluded.behaviour, max_waiting = excluded.max_waiting, enabled = excluded.enabled, updated_at = ops.now()
@@ -1211,26 +1582,35 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_until timestamptz := ops.now() + p_for;
+  v_ceiling numeric;
 begin
-  if p_for <= interval '0' or p_for > interval '31 days' or p_reason = '' then
-    perform ops.refuse('INVALID_INPUT', 400, 'a raise needs a reason and ends within 31 days', 'Change the cap itself for longer than that.');
+  if p_for is null or p_for <= interval '0' or p_for > interval '31 days' or coalesce(btrim(p_reason), '') = '' or coalesce(p_by, '') = '' then
+    perform ops.refuse('INVALID_INPUT', 400, 'a raise says who and why, and ends within 31 days', 'Change the cap itself for longer than that.');
+  end if;
+  select c.ceiling into v_ceiling from ops.caps as c where c.environment_id = p_environment and c.name = p_name for update;
+  if not found then
+    perform ops.refuse('NOT_FOUND', 404, format('there is no cap %L', p_name), '`lakehouse cap list` shows what there is.');
+  elsif p_to is null or p_to <= v_ceiling or p_to >= 1e18 then
+    perform ops.refuse('INVALID_INPUT', 400, format('%s is no raise: the cap allows %s', coalesce(p_to::text, 'nothing'), trim_scale(v_ceiling)),
+                       'Name a number above what it allows, below 10^18; `lakehouse cap set` changes the cap itself.');
   end if;
   update ops.caps as c set raised_to = p_to, raised_until = v_until, raised_by = p_by, raised_reason = p_reason
    where c.environment_id = p_environment and c.name = p_name;
-  if not found then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no cap %L', p_name), '`lakehouse cap list` shows what there is.');
-  end if;
   perform pg_catalog.pg_notify('lakehouse_work', '');
   return v_until;
 end
 $$;
-comment on function ops.raise_cap is 'Another ceiling for a while, with who and why; it ends by itself. Raises INVALID_INPUT, NOT_FOUND. Callers: CLI, control room.';
+comment on function ops.raise_cap is
+  'A higher ceiling for a while, with who and why; it ends by itself, a later raise replaces it. Raises INVALID_INPUT, NOT_FOUND. Callers: CLI, control room.';
 
 create function ops.remove_cap(p_environment uuid, p_name text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if exists (select 1 from ops.caps as c where c.environment_id = p_environment and c.name = p_name and p_name like 'spec:%') then
+    perform ops.refuse('CONFLICT', 409, format('cap %L stands in its pipeline''s spec', p_name), 'Remove it from `caps` there and apply the pipeline.');
+  end if;
   delete from ops.caps as c where c.environment_id = p_environment and c.name = p_name;
   if found then
     perform pg_catalog.pg_notify('lakehouse_work', '');
@@ -1239,7 +1619,32 @@ begin
   return false;
 end
 $$;
-comment on function ops.remove_cap is 'Removes a cap with its ledger; false when there is none of that name. Callers: CLI, control room.';
+comment on function ops.remove_cap is 'Removes a cap with its ledger; false when there is none of that name. Raises CONFLICT for caps of specs. Callers: CLI, control room.';
+
+create function ops.caps_in_use(p_environment uuid, p_name text default null) returns setof jsonb
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+  select jsonb_build_object(
+    'name', c.name, 'kind', c.kind, 'scope', c.scope, 'subject', c.subject, 'pipeline', c.pipeline, 'limit', f.facts -> 'limit', 'used', f.facts -> 'used',
+    'unit', f.facts -> 'unit', 'window_seconds', c.window_seconds, 'behaviour', c.behaviour, 'max_waiting', c.max_waiting, 'enabled', c.enabled,
+    'waiting', w.waiting, 'held', w.held, 'holders', coalesce(f.facts -> 'holders', '[]'), 'frees_at', f.facts -> 'frees_at',
+    'standing_limit', c.ceiling,
+    'raised', case when c.raised_until > f.now then
+      jsonb_build_object('to', c.raised_to, 'until', c.raised_until, 'by', c.raised_by, 'reason', c.raised_reason) end)
+    from ops.caps as c
+    cross join lateral (select t.now, ops.cap_facts(c, t.now) as facts from (select ops.now() as now) as t offset 0) as f
+    cross join lateral (
+      select count(*) as waiting, count(*) filter (where x.held) as held
+        from (select q.held from ops.lane_caps as m join ops.open_runs as q on q.lane_id = m.lane_id
+               where m.cap_id = c.id and q.executor_id is null limit 10000) as x) as w
+   where c.environment_id = p_environment and (p_name is null or c.name = p_name)
+   order by c.name
+$$;
+comment on function ops.caps_in_use is
+  'Caps with what is in use now, who holds it, who waits (counted up to 10000), and the raise in force; by name. Callers: CLI, control room.';
 
 create function ops.wait_reason(p_run uuid) returns jsonb
 language plpgsql stable security definer
@@ -1252,44 +1657,66 @@ declare
   v_wait ops.open_runs;
   v_lane ops.lanes;
   v_block jsonb;
-  v_ahead bigint;
+  v_place jsonb;
 begin
   select q.* into v_wait from ops.open_runs as q where q.run_id = p_run and q.executor_id is null;
   if not found then
     return null;
   end if;
-  select l.* into v_lane from ops.lanes as l where l.id = v_wait.lane_id;
-  select count(*) into v_ahead
-    from (select 1 from ops.open_runs as q
-           where q.lane_id = v_wait.lane_id and q.executor_id is null and not q.recovering and (q.rank, q.run_id) < (v_wait.rank, v_wait.run_id)
-           limit 10000) as a;
   if v_wait.due_at > v_now then
     return jsonb_build_object('why', 'not_due', 'due_at', v_wait.due_at);
   end if;
-  v_block := ops.lane_block(v_wait.lane_id, v_wait.estimate, v_now);
+  select jsonb_build_object('position', count(*) filter (where (a.rank, a.run_id) <= (v_wait.rank, v_wait.run_id)), 'waiting', count(*)) into v_place
+    from (select q.rank, q.run_id from ops.open_runs as q
+           where q.lane_id = v_wait.lane_id and q.executor_id is null and not q.recovering order by q.rank, q.run_id limit 1000) as a;
+  if (v_place ->> 'waiting')::integer = 1000 then  -- who needs the exact place behind so many?
+    v_place := case when (v_place ->> 'position')::integer = 1000 then '{"position": 1000}' else v_place - 'waiting' end;
+  end if;
+  select l.* into v_lane from ops.lanes as l where l.id = v_wait.lane_id;
+  v_block := case when not v_wait.recovering then ops.lane_block(v_wait.lane_id, v_wait.estimate, v_now) end;
   if v_block is not null then
-    return v_block || jsonb_build_object('why', 'cap', 'position', v_ahead + 1);
+    return v_block || v_place || '{"why": "cap"}';
   elsif v_wait.held then
-    return (select r.wait_reason from ops.runs as r where r.id = p_run) || jsonb_build_object('why', 'cap', 'position', v_ahead + 1);
+    return (select r.wait_reason from ops.runs as r where r.id = p_run) || v_place || '{"why": "cap"}';
   elsif (select s.paused_at is not null from ops.settings as s) then
     return (select jsonb_build_object('why', 'paused', 'by', s.paused_by, 'reason', s.paused_reason, 'since', s.paused_at) from ops.settings as s);
-  elsif not exists (
-    select 1 from ops.executors as e
-     where not e.draining and e.lost_at is null and e.capabilities @> v_lane.requires
-       and e.last_seen_at > v_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s)
-  ) then
-    return jsonb_build_object('why', 'no_executor', 'requires', v_lane.requires, 'position', v_ahead + 1);
   end if;
-  return jsonb_build_object('why', 'slots', 'position', v_ahead + 1);
+  return v_place || ops.executor_block(v_lane, v_wait.estimate, v_now);
 end
 $$;
 comment on function ops.wait_reason is
-  'Why a run does not run yet, as of now: {"why": cap, not_due, paused, no_executor or slots, ...} with its place in the queue (10001: behind more '
-  'than that); null when it does not wait. Callers: api.runs.';
+  'Why a run does not run yet, as of now: {"why": cap, not_due, paused, no_executor or slots, ...}; for cap the facts of ops.cap_facts. position and '
+  'waiting count the runs of its lane up to 1000; null when it does not wait. Callers: api.runs.';
+
+create function ops.executor_block(p_lane ops.lanes, p_estimate jsonb, p_now timestamptz) returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_alive integer;
+  v_full jsonb;
+  v_capped integer;
+begin
+  select count(*), count(*) filter (where b.block is not null), (array_agg(b.block) filter (where b.block is not null))[1] into v_alive, v_capped, v_full
+    from ops.executors as e
+    cross join lateral (
+      select ops.first_full(array(select c.id from ops.caps as c where c.enabled and c.scope = 'executor' and c.subject = e.name), p_estimate, p_now) as block
+      offset 0) as b
+   where not e.draining and e.lost_at is null and e.capabilities @> p_lane.requires
+     and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s);
+  return case when v_alive = 0 then jsonb_build_object('why', 'no_executor', 'requires', p_lane.requires)
+              when v_alive = v_capped then v_full || '{"why": "cap"}'
+              else '{"why": "slots"}' end;
+end
+$$;
+comment on function ops.executor_block is
+  'What a run without a full cap of its own waits for: an executor that can do it (no_executor), a cap of every such executor (cap), or a slot (slots). '
+  'Callers: ops.wait_reason.';
 
 create or replace view api.runs with (security_invoker = true) as
 select r.id, r.environment_id, r.pipeline, r.state, r.phase, r.attempt, r.params, r.priority, r.trigger, r.parent_run_id, r.bundle,
-       r.created_at, r.due_at, r.started_at, r.finished_at, r.published_at, r.rolled_back_at, case when r.state = 'held' then coalesce(ops.wait_reason(r.id), r.wait_reason) else r.wait_reason end as wait_reason, r.error, r.progress,
+       r.created_at, r.due_at, r.started_at, r.finished_at, r.published_at, r.rolled_back_at, 
+       case when r.state in ('queued', 'held') then coalesce(ops.wait_reason(r.id), r.wait_reason) end as wait_reason, r.error, r.progress,
        r.cancel, r.quarantined, r.failures, r.losses, r.interruptions, r.manifest_sha256, r.executor_id, r.lease_expires_at, r.event_seq,
        (select s.score from ops.run_scores as s where s.run_id = r.id) as score,
        (select coalesce(jsonb_agg(jsonb_build_object(
@@ -1311,6 +1738,6 @@ select ops.lane_of(p.environment_id, p.name, '{}') from ops.pipelines as p;
 -- ---------------------------------------------------------------------------------------------------------------
 revoke all on ops.lanes, ops.cap_usage, ops.lane_caps from public;
 revoke execute on all functions in schema ops from public;
-grant execute on function ops.cap_allow, ops.set_cap, ops.raise_cap, ops.remove_cap to lakehouse_controlroom;
+grant execute on function ops.cap_allow, ops.caps_in_use, ops.set_cap, ops.raise_cap, ops.remove_cap to lakehouse_controlroom;
 grant execute on function ops.wait_reason to authenticated, lakehouse_controlroom;
 grant select (lane_id, estimate, usage) on ops.runs to authenticated, lakehouse_controlroom;
