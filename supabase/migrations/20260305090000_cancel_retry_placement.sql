@@ -400,7 +400,8 @@ begin
            failures = r.failures + (o.outcome = 'failed')::integer,
            interruptions = r.interruptions + (o.outcome = 'interrupted')::integer,
            checkpoint = case when o.clear_checkpoint and r.published_at is null then '{}' else r.checkpoint end,
-           manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256), usage = coalesce(o.usage, r.usage),
+           manifest_sha256 = coalesce(o.manifest_sha256, r.manifest_sha256),
+           usage = case when o.usage is null then r.usage else ops.sum_amounts(o.usage, coalesce(r.usage, '{}')) end,
            progress = case when o.outcome = 'succeeded' then null else r.progress end,
            lease_token = null, lease_expires_at = null, ended_token = r.lease_token,
            events_taken = 0,
@@ -615,24 +616,14 @@ begin
 end
 $$;
 
-create or replace view api.runs with (security_invoker = true) as
-select r.id, r.environment_id, r.pipeline, r.state, r.phase, r.attempt, r.params, r.priority, r.trigger, r.parent_run_id, r.bundle,
-       r.created_at, r.due_at, r.started_at, r.finished_at, r.published_at, r.rolled_back_at, case when r.state = 'held' then coalesce(ops.wait_reason(r.id), r.wait_reason) else r.wait_reason end as wait_reason, r.error, r.progress,
-       r.cancel, r.quarantined, r.failures, r.losses, r.interruptions, r.manifest_sha256, r.executor_id, r.lease_expires_at, r.event_seq,
-       (select s.score from ops.run_scores as s where s.run_id = r.id) as score,
-       (select coalesce(jsonb_agg(jsonb_build_object(
-                 'name', c.name, 'dataset', c.dataset, 'column', c.column_name, 'action', c.action, 'result', c.result, 'value', c.value,
-                 'threshold', c.threshold, 'sample_keys', c.sample_keys, 'message', c.message) order by c.ordinal), '[]')
-          from ops.run_checks as c
-         where c.run_id = r.id and c.attempt = (select max(m.attempt) from ops.run_checks as m where m.run_id = r.id)) as checks,
-       (select coalesce(jsonb_agg(jsonb_build_object(
-                 'name', t.name, 'snapshot_id', t.snapshot_id::text, 'rows_added', t.rows_added) order by t.name), '[]')
-          from ops.run_tables as t where t.run_id = r.id) as tables,
-       r.estimate, r.usage,
-       (select l.labels from ops.lanes as l where l.id = r.lane_id) as labels,
-       case when r.cancel_requested_at is not null then jsonb_build_object(
-         'by', r.cancel_requested_by, 'reason', r.cancel_reason, 'at', r.cancel_requested_at) end as cancel_request
-  from ops.runs as r;
+do $$
+begin
+  -- one column more, whatever the view has by now
+  execute 'create or replace view api.runs with (security_invoker = true) as '
+    || regexp_replace(pg_catalog.pg_get_viewdef('api.runs'::regclass), '\s+FROM ops\.runs r;\s*$', ', case when r.cancel_requested_at is not null then '
+         'jsonb_build_object(''by'', r.cancel_requested_by, ''reason'', r.cancel_reason, ''at'', r.cancel_requested_at) end as cancel_request from ops.runs as r');
+end
+$$;
 
 create or replace view api.executors with (security_invoker = true) as
 select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registered_at, e.last_seen_at, e.lost_at,

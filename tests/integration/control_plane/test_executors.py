@@ -213,7 +213,9 @@ async def test_poison_runs_are_quarantined_and_the_queue_keeps_moving(plane: Pla
         await plane.rescue()
         await plane.executor(slots=1000)
 
-    counts = await plane.db.fetch("select pipeline, state::text, quarantined, count(*) from ops.runs group by 1, 2, 3 order by 1")
+    counts = await plane.db.fetch(
+        "select pipeline, state::text, quarantined, count(*) from ops.runs group by 1, 2, 3 order by 1"
+    )
     assert [tuple(row) for row in counts] == [("poison", "failed", True, 50), ("query", "succeeded", False, 950)]
     facts = await plane.db.fetchval("select data from ops.run_events where type = 'RUN_FAILED' limit 1")
     assert (facts["code"], facts["quarantined"]) == ("RUN_QUARANTINED", True)

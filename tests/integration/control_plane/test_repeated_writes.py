@@ -132,7 +132,9 @@ async def test_crossing_batches_of_beats_and_ends_do_not_deadlock(plane: Plane) 
     async def cross(number: int) -> None:
         order = random.Random(number)
         for turn in range(25):
-            offered = [{"run_id": w.run_id, "token": w.token, "outcome": "interrupted", "events": [STEP]} for w in works]
+            offered = [
+                {"run_id": w.run_id, "token": w.token, "outcome": "interrupted", "events": [STEP]} for w in works
+            ]
             order.shuffle(offered)
             call = "finish_runs($1)" if turn == 20 else "beat(null, $1)"
             await sessions[number].fetch(f"select * from ops.{call}", offered)

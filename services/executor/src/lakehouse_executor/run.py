@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -58,13 +58,21 @@ class Attempt:
         """Go through the remaining phases; None when the lease was lost and nothing may be said any more."""
         try:
             if self.held.light:  # ends by itself in less time than anybody could ask for it: nothing to cut short
-                return await self._all_phases()
+                return self._told(await self._all_phases())
             with self.held.working():
-                return await self._all_phases()
+                outcome = await self._all_phases()
         except LeaseLost as error:
             return self._lost(error)
         except Exception as error:  # noqa: BLE001 - every other end of an attempt is an outcome
-            return self._ended_by(self.held.fault or error)
+            outcome = self._ended_by(self.held.fault or error)
+        return self._told(outcome)
+
+    def _told(self, outcome: Outcome | None) -> Outcome | None:
+        """The outcome behind whatever no beat has brought yet."""
+        events_from = self.held.events_from
+        if outcome is None or events_from is None:
+            return outcome
+        return replace(outcome, events=(*self.held.take_events(), *outcome.events), events_from=events_from)
 
     async def _all_phases(self) -> Outcome:
         self.bundle = await self.tools.bundles.get(self.order.bundle)
@@ -75,12 +83,9 @@ class Attempt:
             context.results[phase.value] = result
             if upcoming is not None:
                 await self.held.checkpoint(phase, result, upcoming=upcoming, data=plain(result))
-        return success(self.order, context.results, self._last_events(remaining, context))
-
-    def _last_events(self, remaining: tuple[Phase, ...], context: PhaseContext) -> tuple[tuple[str, Any], ...]:
-        """The last phase ends together with its run, in the same trip."""
+        # the last phase ends together with its run, in the same trip
         last = (phase_success(remaining[-1], context.results[remaining[-1]]),) if remaining else ()
-        return (*self.held.take_events(), *last)
+        return success(self.order, context.results, last)
 
     async def _perform(self, phase: Phase, context: PhaseContext) -> PhaseResult:
         self.phase = self.held.phase = phase

@@ -6,6 +6,7 @@ their own. When no dispatcher has handed anything over for a while, the executor
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -77,6 +78,7 @@ class Executor:
                 await self._drain()
             await self._finisher.settle()
             group.cancel_scope.cancel()
+        await self._sign_off()
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
@@ -203,6 +205,11 @@ class Executor:
                     self._finisher.offer(Ending(outcome, held, order.pipeline, asked_at))
             except ControlPlaneUnavailable:
                 return  # they come back when their start timeout ends
+
+    async def _sign_off(self) -> None:
+        """Be gone at once; without an answer it shows when nothing was heard for long enough."""
+        with anyio.move_on_after(GIVE_BACK_TIMEOUT), contextlib.suppress(ControlPlaneUnavailable):
+            await self._control.sign_off(self._id)
 
 
 def _started(order: WorkOrder, now: datetime) -> RunStarted:

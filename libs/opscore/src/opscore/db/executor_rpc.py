@@ -59,6 +59,10 @@ class PostgresControlPlane:
         rows = await self._db.fetch("select * from ops.finish_runs($1)", [_outcome(outcome) for outcome in outcomes])
         return [Accepted(row["run_id"], row["accepted"], row["state"]) for row in rows]
 
+    async def sign_off(self, executor_id: UUID) -> None:
+        """See ControlPlane."""
+        await self._db.fetchval("select ops.sign_off($1)", executor_id)
+
     async def bundle(self, digest: str) -> Bundle:
         """See ControlPlane."""
         row = await self._db.fetchrow("select * from ops.bundle($1)", digest)
@@ -121,6 +125,7 @@ def _beat(beat: Beat) -> dict[str, Any]:
         "progress": beat.progress,
         "checkpoint": beat.checkpoint,
         "events": _events(beat.events),
+        "events_from": beat.events_from,
     }
 
 
@@ -140,6 +145,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         }
     if outcome.manifest_sha256 is not None:
         said["manifest_sha256"] = outcome.manifest_sha256
+    if outcome.events_from is not None:
+        said["events_from"] = outcome.events_from
+    if outcome.usage is not None:
+        said["usage"] = outcome.usage
     return said
 
 

@@ -80,7 +80,11 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one attempt. retry_in_ms: wait before the next attempt, None when there is to be none."""
+    """The end of one attempt. retry_in_ms: wait before the next attempt, None when there is to be none.
+
+    events_from: as in a beat; None when no event went before. usage: what the attempt used, by metered kind, as numbers
+    or exact decimal text.
+    """
 
     lease: Lease
     kind: OutcomeKind
@@ -89,3 +93,5 @@ class Outcome:
     clear_checkpoint: bool = False  # start over from the first phase (the published base moved)
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
     manifest_sha256: str | None = None
+    events_from: int | None = None
+    usage: dict[str, Any] | None = None

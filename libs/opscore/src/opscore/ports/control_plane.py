@@ -21,18 +21,26 @@ from opscore.domain.table import StagedTable
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a leaseholder reports for one run: buffered events, progress, and the result of a phase that just ended."""
+    """What a leaseholder reports for one run: buffered events, progress, and the result of a phase that just ended.
+
+    events_from: how many events of this lease came before these. A beat whose answer was lost is made again, and the
+    control plane stores no event twice.
+    """
 
     lease: Lease
     phase: Phase | None = None
     progress: dict[str, Any] | None = None
     checkpoint: dict[str, Any] | None = None  # {phase: result}, merged into what is stored
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    events_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Answer to one offered outcome. accepted False: the lease was lost, nothing changed."""
+    """Answer to one offered outcome; the same one offered again is answered again.
+
+    accepted False: the lease was lost, nothing changed.
+    """
 
     run_id: UUID
     accepted: bool
@@ -60,6 +68,10 @@ class ControlPlane(Protocol):
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Accepted]:
         """End attempts in a batch."""
+        ...
+
+    async def sign_off(self, executor_id: UUID) -> None:
+        """The executor's process ends: it is gone at once, and what it had not begun goes back."""
         ...
 
     async def bundle(self, digest: str) -> Bundle:

@@ -29,9 +29,11 @@ class HeldLease:
         "_checkpoint",
         "_deliver",
         "_events",
+        "_handed_over",
         "_news",
         "_progress",
         "_scope",
+        "_told",
         "ending",
         "fault",
         "lease",
@@ -63,7 +65,9 @@ class HeldLease:
         self._news = news
         self._scope: anyio.CancelScope | None = None
         self._events: list[tuple[str, dict[str, Any]]] = []
+        self._handed_over = 0  # events that left the buffer, counted so that the control plane knows them again
         self._progress: dict[str, Any] | None = None
+        self._told: dict[str, Any] | None = None  # progress whose event is in the buffer again
         self._checkpoint: dict[str, Any] | None = None
         self.answered(answered_at)
 
@@ -107,6 +111,11 @@ class HeldLease:
         events, self._events = tuple(self._events), []
         return events
 
+    @property
+    def events_from(self) -> int | None:
+        """How many events beats have handed over; None when none was ever offered."""
+        return self._handed_over if self._handed_over or self._events else None
+
     # --- the heart's side ------------------------------------------------------------------------------------------
 
     @property
@@ -121,17 +130,21 @@ class HeldLease:
 
     def take_beat(self) -> Beat:
         """What the next beat carries. Given back with `untake` when the beat was not answered."""
-        events = self._events
+        events = tuple(self._events)
         if self._progress is not None:
-            events.append((EventType.PHASE_PROGRESS, {"phase": self.phase and self.phase.value, **self._progress}))
-        beat = Beat(self.lease, self.phase, self._progress, self._checkpoint, tuple(events))
-        self._events, self._progress, self._checkpoint = [], None, None
+            phase = self.phase and self.phase.value
+            events = (*events, (EventType.PHASE_PROGRESS, {"phase": phase, **self._progress}))
+        progress = self._progress or self._told
+        beat = Beat(self.lease, self.phase, progress, self._checkpoint, events, self._handed_over)
+        self._events, self._progress, self._told, self._checkpoint = [], None, None, None
+        self._handed_over += len(events)
         return beat
 
     def untake(self, beat: Beat) -> None:
-        """Put an unanswered beat's content back in front of what came since."""
-        self._events[:0] = [event for event in beat.events if event[0] != EventType.PHASE_PROGRESS]
-        self._progress = self._progress or beat.progress
+        """Put an unanswered beat's content back in front of what came since: it may have arrived all the same."""
+        self._events[:0] = beat.events
+        self._handed_over -= len(beat.events)
+        self._told = beat.progress
         if beat.checkpoint is not None:
             self._checkpoint = beat.checkpoint | (self._checkpoint or {})
 

@@ -7,6 +7,7 @@ The in-memory one is only worth testing against while it passes exactly what Pos
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from opscore.domain.artifact import Artifact
 from opscore.domain.check import CheckAction, CheckOutcome, CheckResult
 from opscore.domain.errors import Canceled, LeaseLost, NotFound, PublishConflict
-from opscore.domain.event import RunEvent
+from opscore.domain.event import EventType, RunEvent
 from opscore.domain.phase import Phase
 from opscore.domain.run import Outcome, OutcomeKind, Verdict, WorkOrder
 from opscore.ports.control_plane import Beat
@@ -227,6 +228,18 @@ class BeatConformance:
         assert verdicts[other.lease.run_id] is Verdict.GO_ON
         assert current.lease.token != stale.lease.token
 
+    async def test_a_beat_that_is_made_again_stores_its_events_once(self, world: World) -> None:
+        executor = await an_executor(world)
+        order = await leased_order(world, executor=executor)
+        first = Beat(order.lease, events=((EventType.PHASE_PROGRESS, {"done": 1}),))
+        await world.control.beat(executor, [first])
+
+        again = replace(first, events=(*first.events, (EventType.PHASE_PROGRESS, {"done": 2})))
+        await world.control.beat(executor, [again])
+
+        told = [event.data for event in await world.events(order.lease.run_id) if event.type == "PHASE_PROGRESS"]
+        assert told == [{"done": 1}, {"done": 2}]
+
     async def test_a_canceled_run_hears_it_with_the_next_beat(self, world: World) -> None:
         order = await leased_order(world)
         await world.cancel(order.lease.run_id)
@@ -265,6 +278,27 @@ class EndConformance:
         assert accepted == {stale.lease.run_id: False, other.lease.run_id: True}
         assert (await world.run(stale.lease.run_id)).state == "running"
         assert types(await world.events(stale.lease.run_id))[-1] == "WRITE_REFUSED"
+
+    async def test_an_end_that_is_told_again_is_answered_again(self, world: World) -> None:
+        order = await leased_order(world)
+        outcome = Outcome(order.lease, OutcomeKind.SUCCEEDED)
+        [first] = await world.control.finish([outcome])
+
+        [again] = await world.control.finish([outcome])
+
+        assert again == first
+        assert types(await world.events(order.lease.run_id))[-1] == "RUN_SUCCEEDED"
+
+    async def test_who_signs_off_gives_back_what_it_had_not_begun_and_gets_nothing_more(self, world: World) -> None:
+        executor = await an_executor(world)
+        run_id = await world.enqueue()
+        await world.dispatching.lease_runs(10)
+
+        await world.control.sign_off(executor)
+
+        seen = await world.run(run_id)
+        assert (seen.state, seen.interruptions, seen.failures) == ("queued", 1, 0)
+        assert await world.dispatching.lease_runs(10) == []
 
     async def test_a_failure_with_a_wait_is_tried_again_when_it_is_over(self, world: World) -> None:
         order = await leased_order(world)

@@ -105,6 +105,14 @@ class MemoryControlPlane:
         self._called("finish")
         return [self._end(outcome) for outcome in outcomes]
 
+    async def sign_off(self, executor_id: UUID) -> None:
+        """See ControlPlane."""
+        self._called("sign_off")
+        self.executors[executor_id].signed_off = True
+        for run in self._leased_to(executor_id):
+            if run.state is RunState.CLAIMED:
+                self._rescue(run)
+
     async def bundle(self, digest: str) -> Bundle:
         """See ControlPlane."""
         self._called("bundle")
@@ -247,7 +255,7 @@ class MemoryControlPlane:
         able = [
             executor
             for executor in pool
-            if not executor.draining
+            if not (executor.draining or executor.signed_off)
             and run.requires <= executor.capabilities
             and executor.seen_at > self._now - EXECUTOR_TTL_MS / 1000
             and executor.slots > len(self._leased_to(executor.id))
@@ -289,21 +297,32 @@ class MemoryControlPlane:
         if beat.checkpoint is not None:
             run.checkpoint |= beat.checkpoint
             run.losses = 0
-        for kind, data in beat.events:
-            self._record(run, kind, **data)
+        self._take_events(run, beat.events, beat.events_from)
         return Verdict.CANCEL if run.cancel_requested else Verdict.GO_ON
 
     def _end(self, outcome: Outcome) -> Accepted:
         run = self._current(outcome.lease)
         if run is None:
-            self._record(self.runs[outcome.lease.run_id], EventType.WRITE_REFUSED, write="finish")
-            return Accepted(outcome.lease.run_id, accepted=False, state=None)
-        for kind, data in outcome.events:
-            self._record(run, kind, **data)
+            return self._repeated_or_refused(self.runs[outcome.lease.run_id], outcome.lease.token)
+        self._take_events(run, outcome.events, outcome.events_from)
+        run.ended_token = outcome.lease.token
         self._move(run, outcome)
         self._record(run, END_EVENTS[run.state], **self._end_facts(run, outcome))
         self.rings.append("lakehouse_work")
         return Accepted(run.id, accepted=True, state=run.state)
+
+    def _repeated_or_refused(self, run: RunRow, token: UUID) -> Accepted:
+        if run.ended_token == token:
+            return Accepted(run.id, accepted=True, state=run.state)
+        self._record(run, EventType.WRITE_REFUSED, write="finish")
+        return Accepted(run.id, accepted=False, state=None)
+
+    def _take_events(self, run: RunRow, events: Sequence[tuple[str, dict[str, Any]]], events_from: int | None) -> None:
+        """Those that are not stored yet."""
+        known = 0 if events_from is None else max(run.events_taken - events_from, 0)
+        for kind, data in events[known:]:
+            self._record(run, kind, **data)
+            run.events_taken += 1
 
     def _move(self, run: RunRow, outcome: Outcome) -> None:
         run.state = _state_after(run, outcome)
@@ -316,6 +335,7 @@ class MemoryControlPlane:
         if outcome.clear_checkpoint and not run.published:
             run.checkpoint = {}
         run.manifest_sha256 = outcome.manifest_sha256 or run.manifest_sha256
+        run.usage = outcome.usage or run.usage
         run.drop_lease()
 
     def _end_facts(self, run: RunRow, outcome: Outcome) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class ExecutorRow:
     slots: int
     seen_at: float
     draining: bool = False
+    signed_off: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +56,9 @@ class RunRow:
     progress: dict[str, Any] | None = None
     checkpoint: dict[str, Any] = field(default_factory=dict[str, Any])
     manifest_sha256: str | None = None
+    events_taken: int = 0
+    ended_token: UUID | None = None
+    usage: dict[str, Any] | None = None
 
     @property
     def next_phase(self) -> Phase:
@@ -64,3 +68,4 @@ class RunRow:
     def drop_lease(self) -> None:
         """Nobody works on it any more."""
         self.lease = None
+        self.events_taken = 0
