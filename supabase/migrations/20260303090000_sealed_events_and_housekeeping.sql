@@ -536,7 +536,7 @@ alter table ops.cap_usage set (autovacuum_vacuum_scale_factor = 0.02, autovacuum
 -- Grants
 -- ---------------------------------------------------------------------------------------------------------------
 revoke all on ops.event_partitions, ops.event_seals, ops.event_checkpoints from public;
-grant select on ops.event_partitions, ops.event_seals, ops.event_checkpoints to lakehouse_controlroom;
+grant select on ops.event_partitions, ops.event_seals, ops.event_checkpoints, ops.run_events_seq to lakehouse_controlroom;
 revoke execute on all functions in schema ops from public;
 grant execute on function ops.seal_events, ops.sign_seal, ops.drop_expired_events, ops.prune, ops.next_look_in_ms to lakehouse_dispatcher;
 grant execute on function ops.take_expired_artifacts, ops.forget_artifacts to lakehouse_executor;

@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.cli.main import run as run_line
 from lakehouse.embedded.signing_key import key_path
+from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.domain.seal import Head
 from opscore.signing import load_signer, make_key
 from support.plane import Plane
@@ -33,8 +34,11 @@ class Cli:
 
 
 @pytest.fixture
-def home(control_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LAKEHOUSE_DATABASE_URL", control_dsn)
+def home(postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Command lines connect as the control room does, which may not do what the owner may."""
+    as_people = postgres.dsn(control_dsn.rsplit("/", 1)[1], role="lakehouse_controlroom")
+    monkeypatch.setenv("LAKEHOUSE_DATABASE_URL", as_people)
+    monkeypatch.setenv("LAKEHOUSE_DIRECT_URL", control_dsn)
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     monkeypatch.delenv("LAKEHOUSE_EVENT_KEY", raising=False)
     return tmp_path

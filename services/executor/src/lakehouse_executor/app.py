@@ -11,6 +11,7 @@ import anyio
 from anyio import to_thread
 
 from lakehouse_executor.bundles import Bundles
+from lakehouse_executor.metering import Prices
 from lakehouse_executor.phases.ingest import ingest
 from lakehouse_executor.phases.publish import publish
 from lakehouse_executor.phases.query import query
@@ -22,6 +23,7 @@ from lakehouse_executor.secrets import resolve_secret
 from lakehouse_executor.settings import ExecutorSettings
 from lakehouse_executor.tidying import keep_tidy
 from lakehouse_executor.work import Executor
+from lakehouse_executor.workforce import staffed
 from opscore.db.executor_rpc import PostgresControlPlane
 from opscore.db.housekeeping_rpc import TidyingRpc
 from opscore.db.listen import listening
@@ -81,7 +83,8 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
         async with anyio.create_task_group() as group:
             artifacts = WarehouseArtifacts(LakeOptions.from_settings(settings))
             group.start_soon(keep_tidy, TidyingRpc(database), artifacts, service)
-            await executor.run()
+            async with staffed(settings.executor_cancel_grace_s):
+                await executor.run()
             group.cancel_scope.cancel()
 
 
@@ -116,6 +119,7 @@ def tools(control: ControlPlane, settings: ExecutorSettings, registry: Registry)
         lake_options=options,
         workers=anyio.CapacityLimiter(settings.executor_workers),
         secret=resolve_secret,
+        prices=Prices(settings.executor_price_compute_second, settings.executor_price_byte),
     )
 
 

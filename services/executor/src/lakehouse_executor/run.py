@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 
 from lakehouse_executor.bundles import Bundles
 from lakehouse_executor.context import PhaseContext, PhaseResult
+from lakehouse_executor.metering import METER, Meter, Prices, usage_of
 from lakehouse_executor.outcomes import end_of, phase_success, plain, success
 from lakehouse_executor.registry import Registry
 from opscore.domain.bundle import Bundle
@@ -31,7 +32,7 @@ from opscore.runtime.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all runs of an executor share. lake_options, workers, secret: see PhaseContext."""
+    """What all runs of an executor share. lake_options, workers, secret: see PhaseContext. prices: of what runs use."""
 
     registry: Registry
     bundles: Bundles
@@ -41,6 +42,7 @@ class Tools:
     lake_options: Any
     workers: anyio.CapacityLimiter
     secret: Callable[[str], str]
+    prices: Prices = field(default_factory=Prices)
 
 
 @dataclass(slots=True)
@@ -53,12 +55,15 @@ class Attempt:
     service: Service
     bundle: Bundle | None = None
     phase: Phase | None = None
+    meter: Meter = field(default_factory=Meter)
+    results: dict[str, PhaseResult] = field(default_factory=dict[str, PhaseResult])
 
     async def carry(self) -> Outcome | None:
         """Go through the remaining phases; None when the lease was lost and nothing may be said any more."""
         try:
             if self.held.light:  # ends by itself in less time than anybody could ask for it: nothing to cut short
                 return self._told(await self._all_phases())
+            METER.set(self.meter)
             with self.held.working():
                 outcome = await self._all_phases()
         except LeaseLost as error:
@@ -68,19 +73,22 @@ class Attempt:
         return self._told(outcome)
 
     def _told(self, outcome: Outcome | None) -> Outcome | None:
-        """The outcome behind whatever no beat has brought yet."""
-        events_from = self.held.events_from
-        if outcome is None or events_from is None:
+        """The outcome behind whatever no beat has brought yet, and with what the attempt used."""
+        if outcome is None or self.held.light:
             return outcome
-        return replace(outcome, events=(*self.held.take_events(), *outcome.events), events_from=events_from)
+        events_from = self.held.events_from
+        events = (*self.held.take_events(), *outcome.events)
+        usage = usage_of(self.meter, self.results, self.tools.prices)
+        return replace(outcome, events=events, events_from=events_from, usage=usage)
 
     async def _all_phases(self) -> Outcome:
         self.bundle = await self.tools.bundles.get(self.order.bundle)
         context = self._context(self.bundle)
+        self.held.limit(self.bundle.spec.get("time_limit_seconds"))
         remaining = self.order.remaining_phases
         for phase, upcoming in zip(remaining, (*remaining[1:], None), strict=True):
             result = await self._perform(phase, context)
-            context.results[phase.value] = result
+            context.results[phase.value] = self.results[phase.value] = result
             if upcoming is not None:
                 await self.held.checkpoint(phase, result, upcoming=upcoming, data=plain(result))
         # the last phase ends together with its run, in the same trip

@@ -19,6 +19,7 @@ from lakehouse_executor.gold_build import MartTask, build_mart
 from lakehouse_executor.made import Made
 from lakehouse_executor.query_run import AsOf, Query, answer, as_of_each, tables_of
 from lakehouse_executor.silver_build import SilverTask, build_silver, unchanged
+from lakehouse_executor.worker import TALLY, stopping_with
 from opscore.domain.check import CheckOutcome
 from opscore.domain.errors import NotFound, QueryFailed
 from opscore.domain.table import TableVersion
@@ -93,6 +94,8 @@ def engine_of(options: LakeOptions) -> Generator[DuckDBEngine]:
     s3 = S3Access(options.s3_endpoint, options.s3_access_key_id, options.s3_secret_access_key, options.s3_region)
     engine = DuckDBEngine(s3=s3)
     try:
-        yield engine
+        with stopping_with(engine.cancel):
+            yield engine
     finally:
+        TALLY.statements += engine.statements
         engine.close()

@@ -73,11 +73,11 @@ async def silence(matches: tuple[str, ...], length: str, reason: str) -> None:
     output().show({"silence": answer}, SILENCE)
 
 
-def duration(text: str) -> timedelta:
+def duration(text: str, option: str = "--for") -> timedelta:
     """`90s`, `30m`, `2h` or `1d`. Raises click.BadParameter."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
     if not found:
-        raise click.BadParameter(f"{text!r} is no length of time; write 30m, 2h or 1d.", param_hint="--for")
+        raise click.BadParameter(f"{text!r} is no length of time; write 30m, 2h or 1d.", param_hint=option)
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lakehouse.cli.base import Noun, Verb, asynchronous, output, pairs, say
+from lakehouse.cli.cap import ESTIMATE, LABELS, estimated
 from lakehouse.cli.exits import Exit, of_runs
 from lakehouse.output.formats import View
 
@@ -108,6 +109,8 @@ async def apply(files: tuple[Path, ...]) -> Exit:
 )
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="How long to wait; without it, to the end.")
 @click.option("--idempotency-key", metavar="KEY", help="A repeated key answers the run that the first one started.")
+@LABELS
+@ESTIMATE
 @asynchronous
 async def run_pipeline(
     name: str,
@@ -116,14 +119,21 @@ async def run_pipeline(
     wait: str | None,
     timeout: float | None,  # noqa: ASYNC109 - it is the command's
     idempotency_key: str | None,
+    labels: tuple[str, ...],
+    estimates: tuple[str, ...],
 ) -> Exit:
-    """Start a run. Exit codes with --wait: 0 succeeded, 6 failed, 7 gate blocked, 8 still held, 9 not ended."""
+    """Start a run; exit code 8 when a cap refuses it.
+
+    Exit codes with --wait: 0 succeeded, 6 failed, 7 gate blocked, 8 still held, 9 not ended.
+    """
     from lakehouse.cli.waits import explain, wait_for  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
 
     given: dict[str, Any] = pairs(params, "--param") | ({"group": group} if group is not None else {})
     async with connect() as lakehouse:
-        run_id = await lakehouse.start(name, given, idempotency_key=idempotency_key)
+        run_id = await lakehouse.start(
+            name, given, idempotency_key=idempotency_key, labels=labels, estimate=estimated(estimates)
+        )
         if wait is None:
             output().show({"run": await lakehouse.people.run(run_id)}, RUN)
             return Exit.OK

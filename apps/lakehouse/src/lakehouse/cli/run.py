@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 STATES = ("queued", "held", "claimed", "running", "succeeded", "failed", "canceled")
 RUNS = View(
-    ("id", "pipeline", "state", "phase", "attempt", "score", "created_at:created", "finished_at:finished"),
+    (
+        "id",
+        "pipeline",
+        "state",
+        "phase",
+        "attempt",
+        "score",
+        "created_at:created",
+        "finished_at:finished",
+        "waits_for:waits for",
+    ),
     empty="No run matches. `lakehouse pipeline run NAME` starts one.",
 )
 ONE = View((), rows="run")
@@ -129,12 +139,13 @@ async def rollback(named: str, reason: str) -> None:
 
 
 def _spoken(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For people, a run that was rolled back says so where its state stands."""
+    """For people, a run that was rolled back says so where its state stands, and one that waits says for what."""
     if not output().is_table:
         return runs
     from lakehouse.output.run_sheet import spoken_state  # noqa: PLC0415 - rich is slow to import
+    from lakehouse.output.wait_words import waits_for  # noqa: PLC0415
 
-    return [{**run, "state": spoken_state(run)} for run in runs]
+    return [{**run, "state": spoken_state(run), "waits_for": waits_for(run["wait_reason"]) or None} for run in runs]
 
 
 async def _show(lakehouse: Lakehouse, run: dict[str, Any]) -> None:

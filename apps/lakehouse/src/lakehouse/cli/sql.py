@@ -109,8 +109,9 @@ async def _end_of(
 
 def _give_up(waited: dict[str, Any], now: dict[str, Any], timeout: float) -> Exit:
     """Say that time was up. waited: the run as it was then, which is the exit code's matter. now: after the cancel."""
-    reason = waited["wait_reason"] or {}
-    where = f"held by cap {reason.get('cap')}" if waited["state"] == "held" else waited["state"]
+    from lakehouse.output.progress import doing  # noqa: PLC0415
+
+    where = doing(waited) if waited["wait_reason"] else waited["state"]
     outcome = "it was canceled" if now["state"] == "canceled" else "its executor was told to stop it"
     fault = {
         "code": "CAP_EXCEEDED" if waited["state"] == "held" else "TIMED_OUT",

@@ -13,6 +13,7 @@ from lakehouse.cli.faults import MACHINE_FORMATS, report
 from lakehouse.client import Lakehouse
 from lakehouse.client.waiting import SCORE_PATIENCE_S, Patience
 from lakehouse.output.progress import progress
+from lakehouse.output.wait_words import in_full
 from opscore.ports.people import Json
 
 
@@ -51,12 +52,11 @@ def explain(run: Json, timeout: float | None) -> Exit:
 def _fault(run: Json, code: Exit, timeout: float | None) -> dict[str, str | None]:
     name, run_id = run["pipeline"], run["id"]
     if code is Exit.HELD:
-        reason = run["wait_reason"] or {}
-        used = f"{reason.get('used')} of {reason.get('limit')} {reason.get('unit')} in use"
         hint = f"It starts by itself when room frees up: `lakehouse run watch {run_id}`"
-        return {"code": "CAP_EXCEEDED", "message": f"{name} is held by cap {reason.get('cap')}: {used}.", "hint": hint}
+        return {"code": "CAP_EXCEEDED", "message": f"{name} is held by {in_full(run['wait_reason'])}.", "hint": hint}
     if code is Exit.TIMEOUT:
-        message = f"{name} is {run['state']} after {timeout or 0:g} s and goes on."
+        waits = f", waits for {in_full(run['wait_reason'])}" if run["wait_reason"] else ""
+        message = f"{name} is {run['state']} after {timeout or 0:g} s{waits}, and goes on."
         return {"code": "TIMED_OUT", "message": message, "hint": f"`lakehouse run watch {run_id}` goes on waiting."}
     if run["error"] is None:
         return {"code": "CANCELED", "message": f"{name} was canceled.", "hint": f"`lakehouse run retry {run_id}`"}

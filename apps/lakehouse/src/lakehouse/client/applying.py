@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lakehouse.client.lakehouse import Lakehouse
 from opscore.domain.bundle import Bundle
-from opscore.domain.pipeline import PipelineSpec, phases
+from opscore.domain.pipeline import PipelineSpec, phases, writes
 from opscore.ports.people import Json
 
 
@@ -17,5 +17,5 @@ async def apply_bundles(lakehouse: Lakehouse, bundles: Sequence[Bundle]) -> list
 
 async def _apply(lakehouse: Lakehouse, bundle: Bundle) -> Json:
     spec = PipelineSpec.model_validate(bundle.spec)
-    changed = await lakehouse.people.apply_pipeline(lakehouse.environment, bundle, phases(spec))
+    changed = await lakehouse.people.apply_pipeline(lakehouse.environment, bundle, phases(spec), writes(spec))
     return {"name": spec.name, "bundle": bundle.digest, "changed": changed}

@@ -6,7 +6,7 @@ Everything else is in `lakehouse.people` (see `opscore.ports.people`).
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from lakehouse.client.reading import read_artifact
 from lakehouse.client.target import Target, find_stack
 from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
 from opscore.db.backfills_rpc import BackfillsRpc
+from opscore.db.caps_rpc import CapsRpc
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import Database, open_database
@@ -52,6 +53,11 @@ class Lakehouse:
         return UpkeepRpc(self.database)
 
     @property
+    def caps(self) -> CapsRpc:
+        """Ceilings on what runs may use."""
+        return CapsRpc(self.database)
+
+    @property
     def schedules(self) -> SchedulesRpc:
         """Schedules, deadlines and triggers."""
         return SchedulesRpc(self.database)
@@ -70,8 +76,16 @@ class Lakehouse:
         """The one run whose id is this or begins so. Raises NotFound, and InvalidInput when several do."""
         return await find_run(self.database, beginning)
 
-    async def start(self, pipeline: str, given: Mapping[str, Any], *, idempotency_key: str | None = None) -> UUID:
-        """Ask for a run of an applied pipeline. Raises NotFound and InvalidParameter."""
+    async def start(
+        self,
+        pipeline: str,
+        given: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        labels: Sequence[str] = (),
+        estimate: Mapping[str, str] | None = None,
+    ) -> UUID:
+        """Ask for a run of an applied pipeline. Raises NotFound, InvalidParameter and CapExceeded."""
         shown = await self.people.pipeline(self.environment, pipeline)
         params = dict(given)
         if not shown["built_in"]:
@@ -79,7 +93,9 @@ class Lakehouse:
             from opscore.domain.pipeline import PipelineSpec  # noqa: PLC0415
 
             params = resolve_params(PipelineSpec.model_validate(shown["spec"]), given, datetime.now(UTC).date())
-        accepted = await self.people.enqueue(self.environment, pipeline, params, idempotency_key=idempotency_key)
+        accepted = await self.people.enqueue(
+            self.environment, pipeline, params, idempotency_key=idempotency_key, labels=labels, estimate=estimate
+        )
         return accepted.run_id
 
     async def accept(self, pipeline: str, given: Mapping[str, Any]) -> Json:

@@ -7,6 +7,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from lakehouse.output.wait_words import waits_for
+
 
 class Watcher(Protocol):
     """Is told of every change of a run."""
@@ -69,8 +71,9 @@ def share(run: Mapping[str, Any]) -> tuple[float, float | None]:
 def doing(run: Mapping[str, Any]) -> str:
     """What the run is at, in a few words."""
     if run["state"] == "held":
-        reason = run["wait_reason"] or {}
-        return f"held by cap {reason.get('cap')} ({reason.get('used')} of {reason.get('limit')} in use)"
+        return f"held by {waits_for(run['wait_reason'])}"
+    if run["wait_reason"]:
+        return f"{run['state']}, waits for {waits_for(run['wait_reason'])}"
     reported = run.get("progress") or {}
     amount = f"{reported['done']}/{reported['total']}" if {"done", "total"} <= reported.keys() else ""
     words = [run["state"], run["phase"], amount, reported.get("unit")]

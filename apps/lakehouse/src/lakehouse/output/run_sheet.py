@@ -8,6 +8,7 @@ from typing import Any
 
 from lakehouse.output.formats import View, as_json
 from lakehouse.output.tables import cell, print_table
+from lakehouse.output.wait_words import in_full, waits_for
 
 Json = Mapping[str, Any]
 
@@ -39,6 +40,8 @@ def _facts(run: Json) -> Iterator[tuple[str, str]]:
     yield "Run", run["id"]
     yield "Pipeline", run["pipeline"]
     yield "State", _state(run)
+    if run["wait_reason"]:
+        yield "Waits for", in_full(run["wait_reason"])
     yield "Score", _said(run["score"])
     yield "Attempts", _attempts(run)
     yield "Created", _said(run["created_at"])
@@ -57,8 +60,7 @@ def _state(run: Json) -> str:
     if run["quarantined"]:
         words += ", quarantined: it is not tried again by itself"
     if run["state"] == "held":
-        reason = run["wait_reason"] or {}
-        words += f" by cap {reason.get('cap')} ({reason.get('used')} of {reason.get('limit')} in use)"
+        words += f" by {waits_for(run['wait_reason'])}"
     return words
 
 

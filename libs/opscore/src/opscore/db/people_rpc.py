@@ -27,7 +27,7 @@ RUN_FIELDS = (
     *("id", "pipeline", "state", "phase", "attempt", "params", "created_at", "started_at", "finished_at"),
     *("wait_reason", "error", "checks", "cancel", "quarantined", "score", "tables"),
     *("progress", "due_at", "published_at", "rolled_back_at", "trigger", "parent_run_id", "bundle", "failures"),
-    *("losses", "interruptions", "manifest_sha256", "executor_id", "event_seq"),
+    *("losses", "interruptions", "manifest_sha256", "executor_id", "event_seq", "labels", "estimate", "usage"),
 )
 START = "0.0"
 
@@ -67,16 +67,25 @@ class PeopleRpc:
         return {row["id"]: row["pulse"] for row in rows}
 
     async def enqueue(
-        self, environment: UUID, pipeline: str, params: Mapping[str, Any], *, idempotency_key: str | None
+        self,
+        environment: UUID,
+        pipeline: str,
+        params: Mapping[str, Any],
+        *,
+        idempotency_key: str | None,
+        labels: Sequence[str] = (),
+        estimate: Mapping[str, str] | None = None,
     ) -> Enqueued:
         """See Runs."""
-        row = await self._db.fetchrow(
-            "select run_id, state::text, created from ops.enqueue_run($1, $2, $3, $4)",
-            environment,
-            pipeline,
-            dict(params),
-            idempotency_key,
-        )
+        wanted = {
+            "environment_id": environment,
+            "pipeline": pipeline,
+            "params": dict(params),
+            "idempotency_key": idempotency_key,
+            "labels": list(labels),
+            "estimate": None if estimate is None else dict(estimate),
+        }
+        row = await self._db.fetchrow("select run_id, state::text, created from ops.enqueue_runs($1)", [wanted])
         assert row is not None  # noqa: S101 - the function answers one row or raises
         return Enqueued(row["run_id"], row["state"], row["created"])
 
@@ -128,9 +137,17 @@ class PeopleRpc:
         spec, files = (bundle["spec"], sorted(bundle["files"])) if bundle else ({}, [])
         return {**pipeline, "spec": spec, "files": files}
 
-    async def apply_pipeline(self, environment: UUID, bundle: Bundle, phases: Sequence[Phase]) -> bool:
+    async def apply_pipeline(
+        self, environment: UUID, bundle: Bundle, phases: Sequence[Phase], writes: Sequence[str] = ()
+    ) -> bool:
         """See Catalogue."""
-        content = {"digest": bundle.digest, "spec": bundle.spec, "files": bundle.files, "phases": list(phases)}
+        content = {
+            "digest": bundle.digest,
+            "spec": bundle.spec,
+            "files": bundle.files,
+            "phases": list(phases),
+            "writes": list(writes),
+        }
         return await self._db.fetchval("select changed from ops.apply_pipeline($1, $2)", environment, content)
 
     async def tables(self) -> list[Json]:
@@ -154,7 +171,7 @@ class PeopleRpc:
 
     async def caps(self, environment: UUID) -> list[Json]:
         """See Catalogue."""
-        return _items(await self._db.fetch(named("caps"), environment))
+        return _items(await self._db.fetch(named("caps"), environment, None))
 
     async def vitals(self) -> Json:
         """See Catalogue."""

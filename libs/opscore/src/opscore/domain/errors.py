@@ -20,6 +20,7 @@ OpsError
 │   ├── Conflict                   CONFLICT
 │   │   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT
 │   ├── GateBlocked                GATE_BLOCKED
+│   ├── TimeLimit                  TIME_LIMIT
 │   ├── SourceRefused              SOURCE_REFUSED
 │   │   ├── SourceNotOdoo          SOURCE_NOT_ODOO
 │   │   ├── SourceRightMissing     SOURCE_RIGHT_MISSING
@@ -200,6 +201,13 @@ class GateBlocked(Permanent):
     default_hint = (
         "Nothing readers see has changed. Open the failing rows, correct the source or the rule, and run again."
     )
+
+
+class TimeLimit(Permanent):
+    """Phase {phase} was stopped: one attempt may work for {seconds} s."""
+
+    code = "TIME_LIMIT"
+    default_hint = "Raise `time_limit_seconds` in the pipeline's spec, or find out what takes so long."
 
 
 class SourceRefused(Permanent):

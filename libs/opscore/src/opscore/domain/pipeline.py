@@ -12,13 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from opscore.domain.backfill import BackfillRange
+from opscore.domain.cap import Cap, Estimate
 from opscore.domain.param import AnyParam
 from opscore.domain.phase import Phase
 from opscore.domain.retry import RetryPolicy
 from opscore.domain.schedule import ExpectedBy, Schedule
 from opscore.domain.source import OdooSource, Source
-from opscore.domain.spec_value import Allowed, Amount, Capability, Name, Namespace, SpecPart, Text, Whole
-from opscore.domain.transform import Transform
+from opscore.domain.spec_value import Allowed, Amount, Capability, Label, Name, Namespace, SpecPart, Text, Whole
+from opscore.domain.transform import SqlTransform, Transform
 from opscore.domain.trigger import AnyTrigger
 from opscore.domain.validation import AnyValidation
 
@@ -33,24 +34,6 @@ class Publish(SpecPart):
     """How results become visible."""
 
     mode: Literal["together"] = Field(default="together", description="All tables of a run at one moment.")
-
-
-class ConcurrencyCap(SpecPart):
-    """At most so many runs of this pipeline at one moment."""
-
-    kind: Literal["concurrency"]
-    limit: Annotated[Whole, Field(ge=1, le=10_000)] = Field(description="How many runs.")
-
-
-class RunsCap(SpecPart):
-    """At most so many starts of this pipeline within a window."""
-
-    kind: Literal["runs"]
-    limit: Annotated[Whole, Field(ge=1, le=1_000_000)] = Field(description="How many starts.")
-    window_seconds: Annotated[Whole, Field(ge=1, le=31_622_400)] = Field(description="Length of the sliding window.")
-
-
-Cap = Annotated[ConcurrencyCap | RunsCap, Field(discriminator="kind")]
 
 
 class Retries(SpecPart):
@@ -83,7 +66,9 @@ class Retries(SpecPart):
 class PipelineSpec(SpecPart):
     """One pipeline of the Lakehouse Control Room."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"schedules", "expected_by", "triggers", "backfill"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"schedules", "expected_by", "triggers", "backfill", "labels", "prefers", "estimate"}
+    )
 
     version: Annotated[Whole, Field(ge=1, le=1), Allowed("1, the only version there is")] = Field(
         description="Version of the spec's format."
@@ -110,7 +95,12 @@ class PipelineSpec(SpecPart):
     publish: Publish = Field(default=Publish(), description="How results become visible.")
     caps: tuple[Cap, ...] = Field(default=(), description="Ceilings for this pipeline's runs.")
     retries: Retries = Field(default=Retries(), description="When a failed run is tried again.")
+    estimate: Estimate | None = Field(default=None, description="What one run is expected to use.")
+    labels: tuple[Label, ...] = Field(default=(), max_length=16, description="Names that caps of scope label go by.")
     requires: tuple[Capability, ...] = Field(default=(), description="What an executor must offer.")
+    prefers: Literal["edge", "container"] | None = Field(
+        default=None, description="The kind of executor that gets its runs first when several are free."
+    )
 
     def as_json(self) -> dict[str, Any]:
         """The canonical shape: defaults filled in, decimals as exact text. `model_validate` reads it back."""
@@ -131,3 +121,9 @@ def phases(spec: PipelineSpec) -> tuple[Phase, ...]:
         Phase.PUBLISH: True,
     }
     return tuple(phase for phase, has_work in wanted.items() if has_work)
+
+
+def writes(spec: PipelineSpec) -> tuple[str, ...]:
+    """The tables its runs may publish, `bronze.*` for all of a namespace: what caps of scope table go by."""
+    made = {t.table if isinstance(t, SqlTransform) else f"{t.into}.*" for t in spec.transforms}
+    return tuple(sorted(made | ({"bronze.*"} if spec.odoo else set())))

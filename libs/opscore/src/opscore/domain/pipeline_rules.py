@@ -221,6 +221,11 @@ def _caps_fit(spec: PipelineSpec) -> Iterator[Breach]:
         )
 
 
+def _labels_fit(spec: PipelineSpec) -> Iterator[Breach]:
+    for index, _ in _repeated(spec.labels):
+        yield Breach(("labels", index), f"`{spec.labels[index]}` is a label already", "Remove one of the two.")
+
+
 def _retries_fit(spec: PipelineSpec) -> Iterator[Breach]:
     if spec.retries.longest_seconds < spec.retries.first_seconds:
         yield Breach(
@@ -243,6 +248,7 @@ RULES: tuple[Callable[[PipelineSpec], Iterator[Breach]], ...] = (
     _starts_give_params,
     _backfill_fits,
     _caps_fit,
+    _labels_fit,
     _retries_fit,
 )
 

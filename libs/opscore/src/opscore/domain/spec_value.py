@@ -156,6 +156,12 @@ Capability = Annotated[
     StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}(:[A-Za-z0-9_.-]{1,64})?$"),
     Allowed("a capability of executors, for example `engine:duckdb`"),
 ]
+Label = Annotated[
+    str,
+    Strict(),
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.:/-]{0,62}$"),
+    Allowed("a label of at most 63 of a-z, 0-9 and _.:/- that begins with a letter or digit, for example `team:sales`"),
+]
 Language = Annotated[
     str,
     Strict(),

@@ -71,6 +71,8 @@ class DuckDBEngine:
         self._s3 = s3
         self._mounted: dict[str, tuple[str, ...]] = {}
         self._store_is_registered = False
+        self._statements = 0
+        self._running: duckdb.DuckDBPyConnection | None = None
         self._connection = duckdb.connect()
         self._configure()
 
@@ -121,6 +123,7 @@ class DuckDBEngine:
     ) -> DuckDBReading:
         """Start one statement on a connection of its own; it streams, whatever the size of the result."""
         cursor, text = self._cursor(), Text.alone(sql) if order_by is None else Text.ordered(sql, order_by)
+        self._begin(cursor)
         try:
             reader = self._relation(cursor, text, parameters).to_arrow_reader(batch_rows)
         except duckdb.Error as error:
@@ -133,14 +136,30 @@ class DuckDBEngine:
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows."""
+        self._begin(self._connection)
         try:
             return self._connection.execute(sql, dict(parameters) if parameters else None).fetchall()
         except duckdb.Error as error:
             raise Text(sql).explain(error) from error
 
+    @property
+    def statements(self) -> int:
+        """How many statements it has begun for its callers."""
+        return self._statements
+
+    def cancel(self) -> None:
+        """Interrupt the statement that began last, if it still runs."""
+        if self._running is not None:
+            self._running.interrupt()
+
     def close(self) -> None:
         """Give memory back."""
+        self._running = None
         self._connection.close()
+
+    def _begin(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._statements += 1
+        self._running = connection
 
     def _configure(self) -> None:
         self._run(f"set memory_limit = '{self._limits.memory_bytes // 1024}KiB'")

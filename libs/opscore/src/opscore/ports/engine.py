@@ -1,7 +1,7 @@
 """A SQL engine as phases see it: mount table versions, run one statement, stream Arrow batches.
 
-Implemented by `opscore.engines`, one file per engine; all pass one conformance suite. Blocking, and a running
-statement cannot be interrupted from inside: engines live in worker processes, and stopping one is killing its process.
+Implemented by `opscore.engines`, one file per engine; all pass one conformance suite. Blocking, so engines live in
+worker processes: a stop is told to the engine by `cancel`, and a statement that does not heed it dies with its process.
 """
 
 from __future__ import annotations
@@ -102,6 +102,15 @@ class Engine(Protocol):
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows as Python values (decimals as Decimal). For small results."""
+        ...
+
+    @property
+    def statements(self) -> int:
+        """How many statements it has begun for its callers."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the running statement where it runs. Called from a signal handler or another thread; may come late."""
         ...
 
     def close(self) -> None:

@@ -63,9 +63,20 @@ class Runs(Protocol):
         ...
 
     async def enqueue(
-        self, environment: UUID, pipeline: str, params: Mapping[str, Any], *, idempotency_key: str | None
+        self,
+        environment: UUID,
+        pipeline: str,
+        params: Mapping[str, Any],
+        *,
+        idempotency_key: str | None,
+        labels: Sequence[str] = (),
+        estimate: Mapping[str, str] | None = None,
     ) -> Enqueued:
-        """Ask for a run. Raises NotFound and IdempotencyConflict."""
+        """Ask for a run. Raises NotFound, InvalidInput, IdempotencyConflict and CapExceeded.
+
+        labels: beside the pipeline's own. estimate: what it will use by metered kind, as exact text, instead of the
+        pipeline's.
+        """
         ...
 
     async def cancel_run(self, run_id: UUID, *, by: str, reason: str | None) -> str:
@@ -112,8 +123,13 @@ class Catalogue(Protocol):
         """One pipeline with its spec and the names of its files. Raises NotFound."""
         ...
 
-    async def apply_pipeline(self, environment: UUID, bundle: Bundle, phases: Sequence[Phase]) -> bool:
-        """Make a bundle its pipeline's present version; False when it was already. Raises Conflict."""
+    async def apply_pipeline(
+        self, environment: UUID, bundle: Bundle, phases: Sequence[Phase], writes: Sequence[str] = ()
+    ) -> bool:
+        """Make a bundle its pipeline's present version; False when it was already. Raises Conflict.
+
+        writes: the tables it may publish, `bronze.*` for all of a namespace.
+        """
         ...
 
     async def tables(self) -> list[Json]:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import anyio
 
-from opscore.domain.errors import Canceled, ControlPlaneUnavailable, LeaseLost, OpsError
+from opscore.domain.errors import Canceled, ControlPlaneUnavailable, LeaseLost, OpsError, TimeLimit
 from opscore.domain.lease import Lease
 from opscore.domain.run import Verdict
 from opscore.observe.observation import BeatAnswered, CancelHeard, LeaseDropped
@@ -156,12 +156,14 @@ class Heart:
             self._service.observer.notice(CancelHeard(run_id))
 
     async def _watch(self) -> None:
-        """Give up leases that no answer confirmed in time, even while a beat hangs."""
+        """Give up leases that no answer confirmed in time, and work that takes too long, even while a beat hangs."""
         while True:
             now = self._clock.monotonic()
             for held in self.held():
                 if held.is_renewed and held.trusted_until <= now and held.stop(_untrusted(held.lease)):
                     self._service.observer.notice(LeaseDropped(held.lease.run_id, "untrusted"))
+                elif held.stop_at <= now and not held.ending:
+                    held.stop(TimeLimit(phase=held.phase, seconds=held.time_limit))
             shortest = min((held.lease.ttl_ms for held in self._held.values()), default=LONGEST_WATCH * 12_000)
             await self._clock.sleep(min(shortest / 12_000, LONGEST_WATCH))
 

@@ -27,6 +27,7 @@ class HeldLease:
 
     __slots__ = (
         "_checkpoint",
+        "_began_at",
         "_deliver",
         "_events",
         "_handed_over",
@@ -40,6 +41,8 @@ class HeldLease:
         "light",
         "phase",
         "renew_at",
+        "stop_at",
+        "time_limit",
         "trusted_until",
     )
 
@@ -61,6 +64,9 @@ class HeldLease:
         self.phase: Phase | None = None
         self.fault: Exception | None = None
         self.ending = False
+        self.time_limit: int | None = None
+        self.stop_at = float("inf")
+        self._began_at = answered_at
         self._deliver = deliver
         self._news = news
         self._scope: anyio.CancelScope | None = None
@@ -90,6 +96,12 @@ class HeldLease:
         """Raise what ended the lease, if anything did."""
         if self.fault is not None:
             raise self.fault
+
+    def limit(self, seconds: int | None) -> None:
+        """Let the work end this long after the lease was taken; None: never."""
+        if seconds is not None:
+            self.time_limit = seconds
+            self.stop_at = self._began_at + seconds
 
     def report(self, progress: dict[str, Any]) -> None:
         """Buffer how far the phase is; the latest wins."""

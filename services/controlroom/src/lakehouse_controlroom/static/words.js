@@ -56,12 +56,19 @@ export function checkMark(result) {
 
 export const rowsWritten = (run) => run.tables.reduce((sum, table) => sum + table.rows_added, 0);
 
+/** What a run waits for, as a sentence. */
+function waitWords({ why, cap, used, limit, unit, due_at, by, reason, requires, position, waiting }) {
+  const place = position ? ` Place ${position}${waiting ? ` of ${waiting}` : " or further"}.` : "";
+  if (cap) return `${used} of ${limit} ${unit ?? ""} in use under cap ${cap}. It starts by itself when room frees up.${place}`;
+  if (why === "not_due") return `It is due at ${new Date(due_at).toISOString().slice(0, 19).replace("T", " ")} UTC.`;
+  if (why === "paused") return `${by} paused all starts: ${reason}.`;
+  if (why === "no_executor") return `No executor is alive that offers ${requires.join(", ") || "free slots"}.${place}`;
+  return `It waits for a free slot.${place}`;
+}
+
 /** Why a run waits, or why it failed: [tone, sentence, next step], null when there is nothing to say. */
 export function reason(run) {
-  if (run.wait_reason) {
-    const { cap, used, limit, unit } = run.wait_reason;
-    return ["waiting", `${used} of ${limit} ${unit ?? ""} in use under cap ${cap}. It starts by itself when room frees up.`, ""];
-  }
+  if (run.wait_reason) return ["waiting", waitWords(run.wait_reason), ""];
   if (run.error) return [ENDED.has(run.state) ? "bad" : "waiting", run.error.message ?? run.error.code, run.error.hint ?? ""];
   if (run.state === "canceled") return ["waiting", `Canceled; the stop was ${run.cancel}.`, ""];
   return null;

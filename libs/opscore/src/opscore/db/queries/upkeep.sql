@@ -2,10 +2,7 @@
 select
     jsonb_build_object(
         'now', extract(epoch from clock_timestamp()),
-        'clock_shift_s', (
-            select extract(epoch from c.shift)
-            from ops.clock as c
-        ),
+        'clock_shift_s', round(extract(epoch from ops.now() - clock_timestamp())),
         'tables', (
             select jsonb_object_agg(t.relname, jsonb_build_object('live', t.n_live_tup, 'dead', t.n_dead_tup))
             from pg_stat_user_tables as t
