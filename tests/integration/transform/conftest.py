@@ -24,6 +24,7 @@ from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.phases.query import query
 from lakehouse_executor.phases.transform import transform
 from lakehouse_executor.phases.validate import validate
+from lakehouse_executor.worker import Answer
 from opscore.domain.artifact import Artifact
 from opscore.domain.check import CheckOutcome
 from opscore.domain.lease import Lease
@@ -186,24 +187,40 @@ class LakeBench:
         return self.rows(name, next(table["metadata_location"] for table in result["tables"] if table["name"] == name))
 
 
-class Threads:
-    """Stands for `anyio.to_process`: the same calls in threads, arguments and results pickled all the same."""
+class Thread:
+    """Stands for a worker process: the same calls in a thread, arguments and results pickled all the same."""
 
-    @staticmethod
-    async def run_sync(function: Callable[..., Any], *args: Any, cancellable: bool, limiter: Any) -> Any:
-        assert cancellable
+    idle_since = 0.0
+
+    def __init__(self) -> None:
+        self.process = self
+
+    @classmethod
+    def start(cls) -> Thread:
+        return cls()
+
+    def is_alive(self) -> bool:
+        return True
+
+    async def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
         sent = pickle.dumps((function, args))
 
         def work() -> bytes:
             called, given = pickle.loads(sent)
-            return pickle.dumps(called(*given))
+            try:
+                return pickle.dumps(Answer(called(*given), raised=False, cpu_seconds=0.0, statements=0))
+            except Exception as error:  # noqa: BLE001 - as a worker does
+                return pickle.dumps(Answer(error, raised=True, cpu_seconds=0.0, statements=0))
 
-        return pickle.loads(await to_thread.run_sync(work, limiter=limiter))
+        return pickle.loads(await to_thread.run_sync(work))
+
+    async def end(self, _: float) -> None:
+        return
 
 
 @pytest.fixture
 def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workforce, "to_process", Threads)
+    monkeypatch.setattr(workforce, "Worker", Thread)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,17 @@ def test_a_temporary_error_is_retried_after_the_specs_wait() -> None:
     assert waits == [5000, 15_000, 45_000, 135_000, None]
 
 
+def test_a_phase_is_tried_again_by_its_own_rule() -> None:
+    retries = {"first_seconds": 10, "max_attempts": 5, "phases": {"ingest": {"first_seconds": 1, "max_attempts": 3}}}
+    error = WorkerDied(work="w", reason="r")
+
+    own = [ended(error, failures=n, spec={"retries": retries}).retry_in_ms for n in range(3)]
+    others = end_of(order(2), Phase.PUBLISH, error, {"retries": retries}, 0.0).retry_in_ms
+
+    assert own == [500, 1000, None]
+    assert others == 20_000
+
+
 def test_a_permanent_error_is_not_retried() -> None:
     outcome = ended(GateBlocked(check="c", dataset="d", finding="f"))
 

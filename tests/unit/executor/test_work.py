@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse_executor.bundles import Bundles
 from lakehouse_executor.context import PhaseContext, PhaseResult
+from lakehouse_executor.metering import METER
 from lakehouse_executor.registry import Registry
 from lakehouse_executor.run import Tools
 from lakehouse_executor.work import Executor
@@ -38,7 +39,7 @@ from opscore.observe.observation import (
 )
 from opscore.ports.control_plane import Accepted
 from opscore.testing.clock import settle
-from opscore.testing.factories import add_run, make_service
+from opscore.testing.factories import add_run, make_bundle, make_service
 from opscore.testing.memory import MemoryControlPlane
 from opscore.testing.memory_run import RunRow
 from opscore.testing.wakeups import ManualWakeups
@@ -468,6 +469,39 @@ async def test_an_end_that_could_not_be_told_in_time_is_not_told_at_all(shop: Sh
     assert [seen.cause for seen in shop.observer.of(LeaseDropped)] == ["untrusted"]
 
 
+async def test_work_that_outlasts_its_time_limit_fails_for_good(shop: Shop) -> None:
+    shop.handlers[Phase.QUERY] = for_ever
+    run = await shop.add(bundle=make_bundle(time_limit_seconds=60))
+    await shop.clock.advance(58)
+    still = run.state
+
+    await shop.clock.advance(4)
+
+    assert (still, run.state, run.failures) == (RunState.RUNNING, RunState.FAILED, 1)
+    assert run.error is not None
+    assert run.error["code"] == "TIME_LIMIT"
+    assert shop.codes() == ["TIME_LIMIT"]
+
+
+async def test_what_an_attempt_used_is_told_with_its_end(shop: Shop) -> None:
+    async def published(_: PhaseContext) -> PhaseResult:
+        meter = METER.get()
+        assert meter is not None
+        meter.compute_seconds += 2.5
+        meter.queries += 3
+        return {"tables": [{"name": "gold.x", "rows_added": 7, "written": [{"bytes": 100}, {"bytes": 20}]}]}
+
+    shop.handlers[Phase.PUBLISH] = published
+
+    run = await shop.add("publish")
+
+    assert run.usage == {"rows": 7, "bytes": 120, "queries": 3, "compute_seconds": "2.500000"}
+
+
+async def test_an_attempt_that_used_nothing_tells_nothing(shop: Shop) -> None:
+    assert (await shop.add()).usage is None
+
+
 # --- helping itself ------------------------------------------------------------------------------------------------
 
 
@@ -552,6 +586,15 @@ async def test_a_hurry_gives_running_work_back_at_once(shop: Shop) -> None:
 
     assert shop.done
     assert (run.state, run.interruptions) == (RunState.QUEUED, 1)
+
+
+async def test_an_executor_signs_off_when_it_stops(shop: Shop) -> None:
+    shop.stopping.drain()
+    await settle()
+
+    assert shop.done
+    assert shop.control.calls[-1] == "sign_off"
+    assert all(row.signed_off for row in shop.control.executors.values())
 
 
 async def test_an_idle_executor_stops_at_once_even_while_the_database_is_away(shop: Shop) -> None:

@@ -17,7 +17,7 @@ MICRO = Decimal("0.000001")
 
 @dataclass(slots=True)
 class Meter:
-    """compute_seconds: CPU time of worker processes; of a call that was killed, the time it took. queries: statements."""
+    """compute_seconds: CPU time of worker processes; of a stopped call, the time it took. queries: statements."""
 
     compute_seconds: float = 0.0
     queries: int = 0

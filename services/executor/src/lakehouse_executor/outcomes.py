@@ -47,7 +47,7 @@ def end_of(
         order.lease,
         OutcomeKind.FAILED,
         error=_readable(fault),
-        retry_in_ms=_retry_in_ms(order, fault, spec, jitter),
+        retry_in_ms=_retry_in_ms(order, phase, fault, spec, jitter),
         clear_checkpoint=isinstance(fault, PublishConflict),
         events=() if phase is None else (_phase_failure(phase, fault),),
     )
@@ -73,9 +73,11 @@ def _phase_failure(phase: Phase, fault: OpsError) -> tuple[str, dict[str, Any]]:
     return EventType.PHASE_FAILED, {"phase": phase.value, "code": fault.code, "message": cleaned(fault.message)}
 
 
-def _retry_in_ms(order: WorkOrder, fault: OpsError, spec: dict[str, Any] | None, jitter: float) -> int | None:
+def _retry_in_ms(
+    order: WorkOrder, phase: Phase | None, fault: OpsError, spec: dict[str, Any] | None, jitter: float
+) -> int | None:
     if not isinstance(fault, Temporary):
         return None
-    policy = Retries.model_validate((spec or {}).get("retries") or {}).policy()
+    policy = Retries.model_validate((spec or {}).get("retries") or {}).policy(phase)
     wait = retry_delay(policy, order.failures + 1, jitter)
     return None if wait is None else int(wait / timedelta(milliseconds=1))

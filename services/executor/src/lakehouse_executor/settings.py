@@ -12,7 +12,6 @@ from pydantic import Field
 
 from opscore.config import LakeSettings
 
-
 KINDS = frozenset({"edge", "container"})
 SIZES = ("small", "medium", "large")
 
@@ -26,9 +25,10 @@ class ExecutorSettings(LakeSettings):
     """LAKEHOUSE_EXECUTOR_*.
 
     name: unique among live executors. kind: `edge` gets light runs first, `container` heavy ones. engines: SQL engines
-    it can run, comma-separated. size: the largest class of run it has room for. capabilities: what else runs may require
-    of it, comma-separated. slots: runs at once. workers: worker processes at once. drain_s: how long running work may go
-    on after a stop was asked for. claim_after_s: without work from a dispatcher for so long, it helps itself.
+    it can run, comma-separated. size: the largest class of run it has room for. capabilities: what else runs may
+    require of it, comma-separated. slots: runs at once. workers: worker processes at once. drain_s: how long running
+    work may go on after a stop was asked for. claim_after_s: without work from a dispatcher for so long, it helps
+    itself.
     cancel_grace_s: between asking a worker process to stop and killing it. price_compute_second, price_byte: money per
     CPU second of workers and per byte published, for caps on cost.
     """

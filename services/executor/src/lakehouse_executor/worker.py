@@ -12,15 +12,18 @@ import pickle
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from threading import Event, Thread
 from typing import Any
 
 from opscore.domain.errors import Unexpected
 
 READY = b"ready"
+CANCEL_EVERY = 0.05
 
 
 class Stopped(BaseException):
@@ -46,6 +49,7 @@ class Tally:
 
 TALLY = Tally()
 _at_stop: list[Callable[[], None]] = []
+_asked = Event()
 
 
 @contextmanager
@@ -62,10 +66,11 @@ def serve(calls: Connection) -> None:
     """Answer calls until the other end is gone."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _watch_for_stops()
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the life of the process
     calls.send_bytes(READY)
     with contextlib.suppress(EOFError, BrokenPipeError, Stopped):
-        while True:
+        while not _asked.is_set():  # engines may swallow Stopped and raise something of their own
             function, args = calls.recv()
             calls.send_bytes(_pickled(_answer(function, args)))
 
@@ -84,10 +89,30 @@ def _answer(function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
 
 
 def _stop(*_: object) -> None:
-    for cancel in _at_stop:
+    _asked.set()
+    _cancel_statements()
+    raise Stopped
+
+
+def _cancel_statements() -> None:
+    for cancel in tuple(_at_stop):
         with contextlib.suppress(Exception):
             cancel()
-    raise Stopped
+
+
+def _watch_for_stops() -> None:
+    """Tell engines of a stop from a thread: Python itself hears of a signal only once an engine's own code returns."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        os.read(ours, 1)
+        while True:  # to the end of the process: an engine forgets a cancel that comes before its statement has begun
+            _cancel_statements()
+            time.sleep(CANCEL_EVERY)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _pickled(answer: Answer) -> bytes:

@@ -36,8 +36,27 @@ class Publish(SpecPart):
     mode: Literal["together"] = Field(default="together", description="All tables of a run at one moment.")
 
 
+class PhaseRetries(SpecPart):
+    """What one phase does differently; keys that are left out are as for the others."""
+
+    max_attempts: Annotated[Whole, Field(ge=1, le=100)] | None = Field(
+        default=None, description="A failure of this phase is tried again while the run's attempts are fewer."
+    )
+    first_seconds: Annotated[Whole, Field(ge=0, le=86_400)] | None = Field(
+        default=None, description="Wait before the second attempt."
+    )
+    factor: Annotated[Amount, Field(ge=1, le=100), Allowed("a number from 1 to 100")] | None = Field(
+        default=None, description="By how much each wait is longer than the one before."
+    )
+    longest_seconds: Annotated[Whole, Field(ge=0, le=86_400)] | None = Field(
+        default=None, description="No wait is longer."
+    )
+
+
 class Retries(SpecPart):
     """When a failed run is tried again, and how many lost executors it may outlive."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"phases"})
 
     max_attempts: Annotated[Whole, Field(ge=1, le=100)] = Field(
         default=3, description="Attempts, the first one included."
@@ -52,14 +71,18 @@ class Retries(SpecPart):
     max_losses: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         default=10, description="Executors lost in one phase before the run is quarantined."
     )
+    phases: dict[Phase, PhaseRetries] = Field(
+        default_factory=dict[Phase, PhaseRetries], description="Phases that are tried again by rules of their own."
+    )
 
-    def policy(self) -> RetryPolicy:
-        """The rule that `retry_delay` follows."""
+    def policy(self, phase: Phase | None = None) -> RetryPolicy:
+        """The rule that `retry_delay` follows when this phase failed."""
+        own = (self.phases.get(phase) if phase else None) or PhaseRetries()
         return RetryPolicy(
-            max_attempts=self.max_attempts,
-            first=timedelta(seconds=self.first_seconds),
-            factor=float(self.factor),
-            longest=timedelta(seconds=self.longest_seconds),
+            max_attempts=min(own.max_attempts or self.max_attempts, self.max_attempts),
+            first=timedelta(seconds=self.first_seconds if own.first_seconds is None else own.first_seconds),
+            factor=float(own.factor or self.factor),
+            longest=timedelta(seconds=self.longest_seconds if own.longest_seconds is None else own.longest_seconds),
         )
 
 
@@ -67,7 +90,7 @@ class PipelineSpec(SpecPart):
     """One pipeline of the Lakehouse Control Room."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"schedules", "expected_by", "triggers", "backfill", "labels", "prefers", "estimate"}
+        {"schedules", "expected_by", "triggers", "backfill", "labels", "prefers", "estimate", "time_limit_seconds"}
     )
 
     version: Annotated[Whole, Field(ge=1, le=1), Allowed("1, the only version there is")] = Field(
@@ -97,6 +120,9 @@ class PipelineSpec(SpecPart):
     retries: Retries = Field(default=Retries(), description="When a failed run is tried again.")
     estimate: Estimate | None = Field(default=None, description="What one run is expected to use.")
     labels: tuple[Label, ...] = Field(default=(), max_length=16, description="Names that caps of scope label go by.")
+    time_limit_seconds: Annotated[Whole, Field(ge=1, le=31_622_400)] | None = Field(
+        default=None, description="How long one attempt of a run may work; then it fails and is not tried again."
+    )
     requires: tuple[Capability, ...] = Field(default=(), description="What an executor must offer.")
     prefers: Literal["edge", "container"] | None = Field(
         default=None, description="The kind of executor that gets its runs first when several are free."

@@ -233,6 +233,10 @@ def _retries_fit(spec: PipelineSpec) -> Iterator[Breach]:
             f"{spec.retries.longest_seconds} is less than first_seconds {spec.retries.first_seconds}",
             "The longest wait is at least the first one.",
         )
+    for phase, own in spec.retries.phases.items():
+        if (own.max_attempts or 1) > spec.retries.max_attempts:
+            message = f"{own.max_attempts} is more than the run's max_attempts {spec.retries.max_attempts}"
+            yield Breach(("retries", "phases", phase.value, "max_attempts"), message, "Raise retries.max_attempts.")
 
 
 RULES: tuple[Callable[[PipelineSpec], Iterator[Breach]], ...] = (

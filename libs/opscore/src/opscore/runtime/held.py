@@ -26,8 +26,8 @@ class HeldLease:
     """A lease with its buffers. Not shared between tasks other than its run's and the heart's."""
 
     __slots__ = (
-        "_checkpoint",
         "_began_at",
+        "_checkpoint",
         "_deliver",
         "_events",
         "_handed_over",
