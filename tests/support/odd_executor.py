@@ -1,13 +1,15 @@
 """The real executor with a query phase that does what the run's parameters say.
 
 {"sleep": seconds}: waits in-process. {"worker": seconds, "pid_file": path}: waits in a worker process that leaves its pid.
-{"die": true}: its worker process dies. {}: nothing.
+{"die": true}: its worker process dies. {"stubborn": path}: its worker process does not listen, has a child, and leaves
+both pids. {}: nothing.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,6 +33,15 @@ def wait_in_worker(seconds: float, pid_file: str) -> None:
     time.sleep(seconds)
 
 
+def ignore_stops(pid_file: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    draft = Path(f"{pid_file}.draft")
+    draft.write_text(f"{os.getpid()} {child.pid}")
+    draft.rename(pid_file)
+    time.sleep(600)
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -42,6 +53,8 @@ async def odd(context: PhaseContext) -> PhaseResult:
         await anyio.sleep(params["sleep"])
     if "worker" in params:
         await in_worker(context.workers, "odd work", wait_in_worker, params["worker"], params["pid_file"])
+    if "stubborn" in params:
+        await in_worker(context.workers, "odd work", ignore_stops, params["stubborn"])
     if "die" in params:
         await in_worker(context.workers, "odd work", die)
     return {"done": 1}

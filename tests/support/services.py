@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import anyio
 import asyncpg
@@ -102,10 +103,16 @@ class Services:
         """Shorten leases, and with them how long a silent executor still counts as alive."""
         await self.sql("update ops.settings set lease_ms = $1, start_timeout_ms = $1, executor_ttl_ms = $1", lease_ms)
 
-    async def enqueue(self, params: str = "{}") -> UUID:
+    async def enqueue(self, params: str = "{}", pipeline: str = "query") -> UUID:
         """params: JSON text."""
-        rows = await self.sql("select run_id from ops.enqueue_run($1, 'query', $2::jsonb)", ENVIRONMENT, params)
+        rows = await self.sql("select run_id from ops.enqueue_run($1, $3, $2::jsonb)", ENVIRONMENT, params, pipeline)
         return rows[0]["run_id"]
+
+    async def apply(self, name: str, **spec: Any) -> None:
+        """A pipeline with one phase, the odd one."""
+        digest = uuid5(NAMESPACE_OID, name + repr(spec)).hex * 2
+        bundle = {"digest": digest, "spec": {"name": name} | spec, "files": {}, "phases": ["query"]}
+        await self.sql("select * from ops.apply_pipeline($1, $2::jsonb)", ENVIRONMENT, json.dumps(bundle))
 
     async def run(self, run_id: UUID) -> asyncpg.Record:
         return (await self.sql("select *, state::text as now from ops.runs where id = $1", run_id))[0]

@@ -254,6 +254,24 @@ async def test_a_sender_that_was_overtaken_settles_nothing(notifiers: Notifiers)
     assert sent["state"] == "delivered"
 
 
+async def test_a_run_in_quarantine_is_told_of_as_critical(notifiers: Notifiers, receiver: Receiver) -> None:
+    """Its executors died too often; nobody called it failed, and somebody must hear of it."""
+    plane = notifiers.plane
+    await plane.pipeline("poison", retries={"max_losses": 1})
+    await notifiers.route(receiver.url)
+    seen = Seen()
+    async with notifiers.running(seen):
+        await plane.work("poison")
+        await plane.pass_lease()
+        await plane.rescue()
+        await receiver.until(2)
+
+    told = {got.json()["data"]["rule"]: got.json()["data"] for got in receiver.received}
+    assert set(told) == {"run_failed", "run_quarantined"}
+    assert (told["run_quarantined"]["severity"], told["run_quarantined"]["code"]) == ("critical", "RUN_QUARANTINED")
+    assert told["run_quarantined"]["summary"].startswith("poison is in quarantine: Phase transform lost its executor")
+
+
 async def test_the_command_checks_its_settings_and_connections(notifiers: Notifiers) -> None:
     async def check(**settings: str) -> tuple[int | None, str]:
         environment = {**os.environ, "LAKEHOUSE_DATABASE_URL": notifiers.dsn, **settings}
