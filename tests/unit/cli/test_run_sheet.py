@@ -26,6 +26,8 @@ RUN: Json = {
     "finished_at": "2026-06-30T10:00:09+00:00",
     "rolled_back_at": None,
     "wait_reason": None,
+    "cancel": None,
+    "cancel_request": None,
     "quarantined": False,
     "score": 41.5,
     "error": {"code": "GATE_BLOCKED", "message": "Gate unique blocked gold.a.", "hint": "Open the failing rows."},
@@ -140,3 +142,12 @@ def test_a_held_run_says_what_holds_it(capsys: pytest.CaptureFixture[str]) -> No
     assert "held by cap erp (2 of 2 in use)" in sheet(
         capsys, state="held", phase=None, finished_at=None, wait_reason=reason
     )
+
+
+def test_who_asked_for_a_cancel_why_and_how_it_ended_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    request = {"by": "ada", "reason": "wrong month", "at": "2026-06-30T10:00:05+00:00"}
+
+    shown = sheet(capsys, state="canceled", cancel="presumed", cancel_request=request)
+
+    assert "asked for by ada" in shown
+    assert "wrong month; its executor was lost, so its work is presumed to have stopped" in shown

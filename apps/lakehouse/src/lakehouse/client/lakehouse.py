@@ -20,6 +20,7 @@ from lakehouse.client.target import Target, find_stack
 from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
 from opscore.db.backfills_rpc import BackfillsRpc
 from opscore.db.caps_rpc import CapsRpc
+from opscore.db.executors_rpc import ExecutorsRpc
 from opscore.db.listen import listening
 from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import Database, open_database
@@ -56,6 +57,11 @@ class Lakehouse:
     def caps(self) -> CapsRpc:
         """Ceilings on what runs may use."""
         return CapsRpc(self.database)
+
+    @property
+    def executors(self) -> ExecutorsRpc:
+        """Processes that carry out runs."""
+        return ExecutorsRpc(self.database)
 
     @property
     def schedules(self) -> SchedulesRpc:

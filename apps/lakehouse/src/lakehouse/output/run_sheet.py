@@ -48,6 +48,8 @@ def _facts(run: Json) -> Iterator[tuple[str, str]]:
     yield "Started", _said(run["started_at"])
     yield "Finished", _said(run["finished_at"])
     yield "Params", as_json(run["params"])
+    if run["cancel_request"]:
+        yield "Cancel", _canceled(run["cancel_request"], run["cancel"])
     if run["error"]:
         yield "Error", f"{run['error']['code']}: {run['error']['message']}"
         yield "", run["error"]["hint"]
@@ -62,6 +64,16 @@ def _state(run: Json) -> str:
     if run["state"] == "held":
         words += f" by {waits_for(run['wait_reason'])}"
     return words
+
+
+def _canceled(request: Json, end: str | None) -> str:
+    words = f"asked for by {request['by']} at {_said(request['at'])}"
+    words += f": {request['reason']}" if request["reason"] else ""
+    ends = {
+        "confirmed": "its work has stopped",
+        "presumed": "its executor was lost, so its work is presumed to have stopped",
+    }
+    return f"{words}; {ends[end]}" if end in ends else words
 
 
 def _attempts(run: Json) -> str:

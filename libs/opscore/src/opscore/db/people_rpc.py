@@ -28,6 +28,7 @@ RUN_FIELDS = (
     *("wait_reason", "error", "checks", "cancel", "quarantined", "score", "tables"),
     *("progress", "due_at", "published_at", "rolled_back_at", "trigger", "parent_run_id", "bundle", "failures"),
     *("losses", "interruptions", "manifest_sha256", "executor_id", "event_seq", "labels", "estimate", "usage"),
+    "cancel_request",
 )
 START = "0.0"
 
@@ -167,7 +168,7 @@ class PeopleRpc:
 
     async def executors(self) -> list[Json]:
         """See Catalogue."""
-        return _items(await self._db.fetch(named("executors")))
+        return _items(await self._db.fetch(named("executors"), None))
 
     async def caps(self, environment: UUID) -> list[Json]:
         """See Catalogue."""
