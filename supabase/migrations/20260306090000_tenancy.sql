@@ -139,8 +139,8 @@ begin
     perform ops.refuse('NOT_FOUND', 404, p_unknown, p_hint);
   end if;
   if not p_roles && v_able then
-    perform ops.refuse('NOT_ALLOWED', 403, format('%s needs the role %s; you are %s', p_where, array_to_string(v_able, ', '), array_to_string(p_roles, ', ')),
-                       'Ask an admin of the project for it.');
+    perform ops.refuse('NOT_ALLOWED', 403, format('%s asks for the role %s here; you are %s', p_where, array_to_string(v_able, ' or '), array_to_string(p_roles, ' and ')),
+                       'Ask an admin for it.');
   end if;
 end
 $$;
@@ -158,14 +158,20 @@ $$;
 comment on function ops.require_in_project is 'Refuses a caller without a permission in a project: NOT_FOUND, NOT_ALLOWED. Callers: functions here.';
 
 create function ops.require_in_organization(p_permission text, p_organization uuid) returns void
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select ops.require_role(
-    p_permission,
-    array(select o.role from ops.organization_members as o where o.organization_id = p_organization and o.user_id = (select ops.me())
-             and (o.expires_at is null or o.expires_at > (select ops.now()))),
-    'this organisation', format('there is no organisation %s', p_organization), '`lakehouse org list` shows yours.')
+declare
+  v_roles text[] := array(
+    select o.role from ops.organization_members as o
+     where o.organization_id = p_organization and o.user_id = ops.me() and (o.expires_at is null or o.expires_at > ops.now()));
+begin
+  if v_roles = '{}' and p_organization in (select ops.my_organizations()) then
+    v_roles := array['a member of a project only'];
+  end if;
+  perform ops.require_role(
+    p_permission, v_roles, 'this organisation', format('there is no organisation %s', p_organization), '`lakehouse org list` shows yours.');
+end
 $$;
 comment on function ops.require_in_organization is
   'Refuses a caller without a permission in an organisation as a whole: NOT_FOUND, NOT_ALLOWED. Callers: functions here.';
@@ -286,7 +292,9 @@ as $$
         on conflict do nothing
   )
   insert into ops.alert_rules (environment_id, name, event_types, condition, severity, summary)
-  values (p_environment, 'run_failed', '{RUN_FAILED}', '{"except": "query"}', 'error', '{pipeline} failed: {message}')
+  values (p_environment, 'run_failed', '{RUN_FAILED}', '{"except": "query"}', 'error', '{pipeline} failed: {message}'),
+         (p_environment, 'deadline_missed', '{DEADLINE_MISSED}', '{"except": "query"}', 'error', '{pipeline} missed its deadline: {message}'),
+         (p_environment, 'run_quarantined', '{RUN_FAILED}', '{"code": ["RUN_QUARANTINED"]}', 'critical', '{pipeline} is in quarantine: {message}')
       on conflict do nothing
 $$;
 comment on function ops.furnish is 'Gives an environment the built-in pipelines and alert rules; its weights come by a trigger. Callers: ops.create_environment.';
@@ -964,7 +972,6 @@ begin
 end
 $$;
 revoke execute on all functions in schema ops, guard, api from public;
-alter default privileges in schema ops, guard, api revoke execute on functions from public;
 grant usage on schema guard to authenticated;
 grant execute on all functions in schema guard, api to authenticated;
 

@@ -1,0 +1,1 @@
+create policy "planted" on ops.runs for select to authenticated using (false);

@@ -1,0 +1,1 @@
+alter table ops.caps disable row level security;

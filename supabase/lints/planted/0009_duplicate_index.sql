@@ -1,0 +1,1 @@
+create index planted on ops.members (project_id);

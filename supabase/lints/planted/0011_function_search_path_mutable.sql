@@ -1,0 +1,1 @@
+create function ops.planted() returns integer language sql as 'select 1';

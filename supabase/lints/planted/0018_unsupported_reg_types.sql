@@ -1,0 +1,1 @@
+create table ops.planted (id integer primary key, function regproc);

@@ -1,0 +1,1 @@
+create policy "planted" on ops.bundles for insert to authenticated with check (true);

@@ -1,0 +1,1 @@
+grant insert on ops.alerts to authenticated;
