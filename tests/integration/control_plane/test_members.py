@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -240,3 +241,19 @@ async def test_the_control_room_is_told_why_any_run_waits(plane: Plane) -> None:
         reason = await plane.db.fetchval("select ops.wait_reason($1)", run)
 
     assert reason["why"] == "no_executor"
+
+
+async def test_the_docs_say_what_each_role_may_do(plane: Plane) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tenancy.md").read_text(encoding="utf-8")
+    head, *rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith(("| Role |", "| `"))
+    ]
+    written = {
+        (row[0], permission) for row in rows for permission, cell in zip(head, row, strict=True) if cell == "yes"
+    }
+
+    granted = {(row["role"], row["permission"]) for row in await plane.db.fetch("select * from ops.role_permissions")}
+
+    assert written == granted

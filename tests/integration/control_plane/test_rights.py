@@ -5,45 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from lakehouse.embedded.throwaway import ThrowawayPostgres
 from support.plane import ENVIRONMENT, Plane
 
-MAY_EXECUTE = {
-    "lakehouse_dispatcher": {
-        "advance_backfills", "block_schedule", "due_schedules", "fire_event_triggers", "fire_ticks", "time_due",
-        "ensure_event_partitions", "lease_runs", "next_due_in_ms", "release_leadership", "release_runs",
-        "requeue_stale_runs", "take_leadership",
-        "drop_expired_events", "next_look_in_ms", "prune", "seal_events", "sign_seal",
-    },
-    "lakehouse_executor": {
-        "forget_artifacts", "take_expired_artifacts",
-        "sign_off",
-        "beat", "bundle", "claim_run", "claim_work", "complete_run", "fail_run", "finish_runs", "heartbeat_run",
-        "publish_run", "record_checks", "register_artifacts", "register_executor", "requeue_stale_runs", "start_run",
-        "table_states", "take_work",
-    },
-    "lakehouse_scorer": {
-        "compute_run_score", "propose_weights", "read_events", "record_signals", "run_evidence", "run_facts", "take_learning_turns",
-        "training_runs", "weights_in_force",
-    },
-    "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
-    "lakehouse_controlroom": {
-        "drain_executor", "undrain_executor",
-        "accept_weights", "propose_weights", "set_weights", "training_runs", "weights_in_force", "what_if_weights",
-        "change_backfill", "create_backfill", "fire_webhook_trigger", "pause_schedule", "plan_backfill", "resume_schedule",
-        "set_trigger_token",
-        "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
-        "enqueue_runs", "now", "raise_cap", "caps_in_use", "remove_cap", "retry_run", "rollback_run", "set_alert_rule", "set_cap", "set_route",
-        "silence", "wait_reason",
-        "pause", "resume",
-    },
-    "authenticated": {"my_environments", "wait_reason"},
-    "anon": set(),
-    "service_role": set(),
-}  # fmt: skip
+SERVICES = (
+    "lakehouse_dispatcher", "lakehouse_executor", "lakehouse_scorer", "lakehouse_notifier", "lakehouse_controlroom",
+)  # fmt: skip
+ROLES = (*SERVICES, "authenticated", "anon", "service_role")
+SUPABASE = Path(__file__).parents[3] / "supabase"
+
+
+def database_of(plane: Plane) -> str:
+    return urlsplit(plane.dsn).path.removeprefix("/")
 
 
 @asynccontextmanager
@@ -55,17 +34,111 @@ async def acting_as(plane: Plane, role: str, user: uuid.UUID | None = None) -> A
         yield plane.db
 
 
-@pytest.mark.parametrize("role", MAY_EXECUTE)
-async def test_each_role_may_execute_exactly_its_functions(plane: Plane, role: str) -> None:
-    rows = await plane.db.fetch(
-        "select proname from pg_proc where pronamespace = 'ops'::regnamespace and has_function_privilege($1, oid, 'execute')",
-        role,
+async def test_every_right_stands_in_the_committed_list(plane: Plane) -> None:
+    rows = await plane.db.fetch((SUPABASE / "rights.sql").read_text(encoding="utf-8"))
+
+    granted = [row["line"] for row in rows]
+
+    listed = (SUPABASE / "rights.txt").read_text(encoding="utf-8").splitlines()
+    assert granted == listed, "a right was added or lost: if it was meant, run tools/rights.py and read what changed"
+
+
+async def test_a_right_that_is_given_in_passing_is_seen(plane: Plane) -> None:
+    query = (SUPABASE / "rights.sql").read_text(encoding="utf-8")
+    before = {row["line"] for row in await plane.db.fetch(query)}
+
+    await plane.db.execute(
+        """
+        grant execute on function ops.finish_runs to lakehouse_scorer;
+        grant insert on ops.alerts to lakehouse_notifier;
+        grant select (lease_token) on ops.runs to authenticated;
+        create function ops.planted() returns integer language sql as 'select 1';
+        """
     )
 
-    assert {row["proname"] for row in rows} == MAY_EXECUTE[role]
+    added = {row["line"].split(":")[0] for row in await plane.db.fetch(query)} - {line.split(":")[0] for line in before}
+    changed = {row["line"] for row in await plane.db.fetch(query)} - before
+    assert added == {"function ops.planted()"}
+    assert {line.split(":")[0].split("(")[0] for line in changed} == {
+        "function ops.finish_runs", "function ops.planted", "table ops.alerts", "table ops.runs",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("role", MAY_EXECUTE)
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_service_logs_in_as_itself_and_as_little_more(
+    plane: Plane, postgres: ThrowawayPostgres, role: str
+) -> None:
+    service = await asyncpg.connect(postgres.dsn(database_of(plane), role=role))
+
+    row = await service.fetchrow(
+        """
+        select current_user = $1 as itself, o.rolsuper or o.rolcreaterole or o.rolcreatedb or o.rolreplication or o.rolbypassrls as more,
+               exists (select from pg_auth_members as m where m.member = o.oid) as others
+          from pg_roles as o where o.rolname = $1
+        """,
+        role,
+    )
+    await service.close()
+
+    assert dict(row) == {"itself": True, "more": False, "others": False}
+
+
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_service_is_denied_every_function_but_its_own(
+    plane: Plane, postgres: ThrowawayPostgres, role: str
+) -> None:
+    rows = await plane.db.fetch(
+        """
+        select p.oid::regproc::text as name, array(select format_type(t.oid, null) from unnest(p.proargtypes) as t (oid)) as args,
+               has_function_privilege($1, p.oid, 'execute') as own
+          from pg_proc as p where p.pronamespace in ('ops'::regnamespace, 'guard'::regnamespace, 'api'::regnamespace)
+        """,
+        role,
+    )
+    service = await asyncpg.connect(postgres.dsn(database_of(plane), role=role))
+    let_through = []
+
+    for row in rows:
+        if not row["own"]:
+            args = ", ".join(f"null::{of}" for of in row["args"])
+            try:
+                await service.execute(f"select {row['name']}({args})")
+            except asyncpg.InsufficientPrivilegeError:
+                continue
+            let_through.append(row["name"])
+
+    await service.close()
+    assert len(rows) > 100
+    assert let_through == []
+
+
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_service_is_denied_every_write_to_a_table(plane: Plane, postgres: ThrowawayPostgres, role: str) -> None:
+    tables = await plane.db.fetch(
+        """
+        select c.oid::regclass::text as name,
+               (select quote_ident(a.attname) from pg_attribute as a
+                 where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and a.attidentity = '' limit 1) as col
+          from pg_class as c where c.relnamespace in ('ops'::regnamespace, 'iceberg'::regnamespace) and c.relkind in ('r', 'p')
+        """
+    )
+    service = await asyncpg.connect(postgres.dsn(database_of(plane), role=role))
+
+    for table in tables:
+        name, column = table["name"], table["col"]
+        for write in (
+            f"insert into {name} default values",
+            f"update {name} set {column} = null",
+            f"delete from {name}",
+            f"truncate {name}",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await service.execute(write)
+
+    await service.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
 async def test_no_role_may_write_a_table(plane: Plane, role: str) -> None:
     rows = await plane.db.fetch(
         """
