@@ -293,7 +293,7 @@ as $$
   )
   select jsonb_strip_nulls(jsonb_build_object(
     'cap', p_cap.name, 'cap_id', p_cap.id, 'kind', p_cap.kind, 'scope', p_cap.scope, 'subject', p_cap.subject, 'behaviour', p_cap.behaviour,
-    'limit', ops.ceiling(p_cap, p_now), 'used', ops.cap_used(p_cap, p_now),
+    'limit', trim_scale(ops.ceiling(p_cap, p_now)), 'used', trim_scale(ops.cap_used(p_cap, p_now)),
     'unit', case p_cap.kind when 'concurrency' then 'runs' else p_cap.kind end, 'window_seconds', p_cap.window_seconds,
     'holders', coalesce(
       (select jsonb_agg(h.id order by h.created_at) from (select l.* from leased as l order by l.created_at limit 5) as h),
@@ -323,7 +323,7 @@ begin
     v_needs := ops.needs_of(v_cap, p_estimate);
     v_room := ops.ceiling(v_cap, p_now) - ops.cap_used(v_cap, p_now);
     if v_needs > v_room or v_room <= 0 then
-      return ops.cap_facts(v_cap, p_now) || jsonb_build_object('needs', v_needs);
+      return ops.cap_facts(v_cap, p_now) || jsonb_build_object('needs', trim_scale(v_needs));
     end if;
   end loop;
   return null;
@@ -367,9 +367,10 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_object_agg(s.key, s.amount)
-    from (select a.key, sum(a.value::text::numeric) as amount
-            from (select * from jsonb_each(p_one) union all select * from jsonb_each(p_other)) as a
-           where a.key in ('rows', 'bytes', 'queries', 'compute_seconds', 'cost') and jsonb_typeof(a.value) = 'number' and a.value::text::numeric >= 0
+    from (select a.key, sum(a.value::numeric) as amount
+            from (values (p_one), (p_other)) as x (amounts)
+            cross join lateral jsonb_each_text(case when jsonb_typeof(x.amounts) = 'object' then x.amounts else '{}' end) as a
+           where a.key in ('rows', 'bytes', 'queries', 'compute_seconds', 'cost') and a.value ~ '^[0-9]{1,18}([.][0-9]{1,40})?([eE]-[0-9]{1,2})?$'
            group by a.key) as s
 $$;
 comment on function ops.sum_amounts is 'Two sets of metered amounts added; what is no amount is left out. Callers: functions here.';
@@ -1535,7 +1536,8 @@ begin
       ((p_cap ->> 'kind' = 'concurrency') <> (p_cap ->> 'window_seconds' is null),
        format(case when p_cap ->> 'window_seconds' is null then 'a cap on %s needs a window' else 'a cap on %s has no window: it counts what runs at one moment' end, p_cap ->> 'kind'),
        'Every kind but concurrency counts within a window, for example an hour.'),
-      (p_cap ->> 'window_seconds' !~ '^[1-9][0-9]{0,7}$' or (p_cap ->> 'window_seconds')::numeric > 31622400,
+      (case when p_cap ->> 'window_seconds' ~ '^[1-9][0-9]{0,7}$' then (p_cap ->> 'window_seconds')::integer > 31622400
+            else p_cap ->> 'window_seconds' is not null end,
        format('a window of %s seconds', left(p_cap ->> 'window_seconds', 40)), 'A window lasts from 1 second to 366 days.'),
       (p_cap ->> 'max_waiting' !~ '^[0-9]{1,9}$', format('%s runs that may wait', left(p_cap ->> 'max_waiting', 40)), 'How many runs may wait is a whole number.'),
       (v_scope = 'executor' and (coalesce(p_cap ->> 'behaviour', 'hold') <> 'hold' or p_cap ->> 'max_waiting' is not null),
@@ -1631,9 +1633,9 @@ as $$
     'name', c.name, 'kind', c.kind, 'scope', c.scope, 'subject', c.subject, 'pipeline', c.pipeline, 'limit', f.facts -> 'limit', 'used', f.facts -> 'used',
     'unit', f.facts -> 'unit', 'window_seconds', c.window_seconds, 'behaviour', c.behaviour, 'max_waiting', c.max_waiting, 'enabled', c.enabled,
     'waiting', w.waiting, 'held', w.held, 'holders', coalesce(f.facts -> 'holders', '[]'), 'frees_at', f.facts -> 'frees_at',
-    'standing_limit', c.ceiling,
+    'standing_limit', trim_scale(c.ceiling),
     'raised', case when c.raised_until > f.now then
-      jsonb_build_object('to', c.raised_to, 'until', c.raised_until, 'by', c.raised_by, 'reason', c.raised_reason) end)
+      jsonb_build_object('to', trim_scale(c.raised_to), 'until', c.raised_until, 'by', c.raised_by, 'reason', c.raised_reason) end)
     from ops.caps as c
     cross join lateral (select t.now, ops.cap_facts(c, t.now) as facts from (select ops.now() as now) as t offset 0) as f
     cross join lateral (

@@ -176,7 +176,24 @@ WRONG_SHAPE = {
     "publish mode": Broken(
         PUBLISH, "publish: {mode: apart} # HERE\n", "`publish.mode` must be `together`, not `apart`"
     ),
-    "cap kind": Broken(CAPS, "caps:\n  - {kind: rows, limit: 1} # HERE\n", "one of concurrency, runs"),
+    "cap kind": Broken(
+        CAPS, "caps:\n  - {kind: rowz, limit: 1} # HERE\n",
+        "one of concurrency, runs, rows, bytes, queries, compute_seconds, cost, not `rowz`",
+    ),
+    "metered cap without window": Broken(
+        CAPS, "caps:\n  - {kind: rows, limit: 1} # HERE\n", "the key `window_seconds` is missing"
+    ),
+    "cap of less than nothing": Broken(
+        CAPS, "caps:\n  - {kind: cost, limit: -1, window_seconds: 60} # HERE\n", "a number from 0 to below 10^18"
+    ),
+    "cap behaviour": Broken(
+        CAPS, "caps:\n  - {kind: concurrency, limit: 1, behaviour: explode} # HERE\n",
+        "one of hold, reject, cancel_oldest, cancel_newest",
+    ),
+    "estimate of an unknown kind": Broken(REQUIRES, REQUIRES + "estimate: {cpu: 1} # HERE\n", "`cpu` is not a key of"),
+    "estimate below zero": Broken(REQUIRES, REQUIRES + "estimate: {rows: -1} # HERE\n", "an integer from 0 to below 10^18"),
+    "label": Broken(REQUIRES, REQUIRES + "labels: [Team Sales] # HERE\n", "a label of at most 63 of"),
+    "preference": Broken(REQUIRES, REQUIRES + "prefers: cloud # HERE\n", "one of edge, container, not `cloud`"),
     "cap without window": Broken(
         CAPS, "caps:\n  - {kind: runs, limit: 1} # HERE\n", "the key `window_seconds` is missing"
     ),
@@ -251,6 +268,7 @@ BROKEN_RULES = {
     "custom check is faulty": Broken(CUSTOM, "  - {check: custom_sql, name: x, dataset: gold.x, sql: select from where} # HERE\n", "the SQL is faulty"),
     "two statements": Broken(CUSTOM, "  - {check: custom_sql, name: x, dataset: gold.x, sql: select 1; select 2} # HERE\n", "2 statements"),
     "condition is faulty": Broken(BALANCED, "  - {check: balanced_entries, dataset: gold.x, group_by: a, where: a = = 1} # HERE\n", "the SQL is faulty"),
+    "label twice": Broken(REQUIRES, REQUIRES + "labels: [a, a] # HERE\n", "`a` is a label already"),
     "cap kind twice": Broken(CAPS, "caps:\n  - {kind: concurrency, limit: 1}\n  - {kind: concurrency, limit: 2} # HERE\n", "capped by caps[0]"),
     "waits shrink": Broken(RETRIES, "retries: {first_seconds: 60, longest_seconds: 5} # HERE\n", "less than first_seconds 60"),
 }  # fmt: skip

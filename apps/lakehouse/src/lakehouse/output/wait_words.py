@@ -34,7 +34,7 @@ def waits_for(reason: Reason | None) -> str:
 
 
 def in_full(reason: Reason | None) -> str:
-    """The same with everything that is known: what is counted, who holds it, the place in the queue, when room comes."""
+    """The same with all that is known: what is counted, who uses it, when room comes, the place in the queue."""
     return "; ".join([waits_for(reason), *_details(reason or {})])
 
 
@@ -56,11 +56,8 @@ def _of_cap(reason: Reason) -> Iterator[str]:
     unit = reason.get("unit")
     if reason.get("needs", 0) > reason["limit"]:
         yield f"it asks for {reason['needs']} {unit}, more than the cap ever allows"
-    yield (
-        f"counted in {unit} per {span(reason['window_seconds'])}"
-        if "window_seconds" in reason
-        else f"counted in {unit}"
-    )
+    window = f" per {span(reason['window_seconds'])}" if "window_seconds" in reason else ""
+    yield f"counted in {unit}{window}"
     if reason.get("holders"):
         yield f"used by {_runs(reason['holders'])}"
     if "frees_at" in reason:

@@ -29,7 +29,7 @@ LEASED = frozenset({RunState.CLAIMED, RunState.RUNNING})
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.CLAIMED, RunState.RUNNING, RunState.HELD, RunState.CANCELED}),
-    RunState.HELD: frozenset({RunState.QUEUED, RunState.CANCELED}),
+    RunState.HELD: frozenset({RunState.QUEUED, RunState.CLAIMED, RunState.RUNNING, RunState.CANCELED}),
     RunState.CLAIMED: frozenset({RunState.RUNNING, RunState.QUEUED, RunState.CANCELED, RunState.FAILED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED, RunState.QUEUED}),
     RunState.SUCCEEDED: frozenset(),
