@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -262,3 +263,30 @@ def test_faults_say_where_in_the_statement(engine: Engine, table: Table, sql: st
 def test_a_syntax_fault_says_where(engine: Engine) -> None:
     with pytest.raises(QueryFailed, match=r'syntax error at or near "selec" \(line 2, column 2\)'):
         engine.check_readable("\n selec 1")
+
+
+def test_a_running_statement_is_canceled_from_another_thread(engine: Engine) -> None:
+    """A cancel that comes before the statement has begun may be lost, so it is said until it is heard."""
+    ended = threading.Event()
+
+    def cancel() -> None:
+        while not ended.wait(0.02):
+            engine.cancel()
+
+    canceling = threading.Thread(target=cancel)
+    canceling.start()
+    try:
+        with pytest.raises(QueryFailed):
+            engine.rows("with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n")
+    finally:
+        ended.set()
+        canceling.join()
+
+    assert engine.rows("select 1") == [(1,)]
+
+
+def test_statements_are_counted(engine: Engine) -> None:
+    engine.rows("select 1")
+    list(engine.read("select 2"))
+
+    assert engine.statements == 2
