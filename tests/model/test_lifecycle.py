@@ -1,0 +1,111 @@
+"""The SQL functions against a model, at random: 20,000 steps, every row compared after each. LAKEHOUSE_MODEL_STEPS asks for more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from opscore.db.pool import set_codecs
+from support.lifecycle_machine import Bench, machine, prepare
+from support.plane import Plane
+
+STEPS = int(os.environ.get("LAKEHOUSE_MODEL_STEPS", "20000"))
+STEPS_EACH = 50
+
+BREAKAGES = {
+    "an end without the token check": (
+        "ops.finish_runs(jsonb)",
+        "and r.lease_token = o.token",
+        "and r.lease_token is not null",
+    ),
+    "a beat without the token check": (
+        "ops.beat(uuid, jsonb, boolean)",
+        "and r.lease_token = o.token",
+        "and r.lease_token is not null",
+    ),
+    "a start without the token check": (
+        "ops.start_run(uuid, uuid)",
+        "r.lease_token = p_token and r.state = 'claimed'",
+        "r.lease_token is not null and r.state = 'claimed'",
+    ),
+    "a lease that keeps its token": (
+        "ops.lease_chosen(uuid[], uuid[], uuid, boolean, uuid[], timestamptz)",
+        "lease_token = gen_random_uuid()",
+        "lease_token = coalesce(r.ended_token, gen_random_uuid())",
+    ),
+    "a rescue that comes too soon": (
+        "ops.requeue_stale_runs(integer)",
+        "r.lease_expires_at < v_now",
+        "r.lease_expires_at < v_now + interval '30 seconds'",
+    ),
+    "a pause that is not looked at": (
+        "ops.lease_due(integer, uuid, boolean)",
+        "s.paused_at is not null",
+        "s.paused_at is null and false",
+    ),
+    "a queue without order": (
+        "ops.choose_in_lane(integer, integer, integer, timestamptz)",
+        "order by q.rank, q.run_id",
+        "order by q.rank desc, q.run_id",
+    ),
+    "a cap that lets one more through": (
+        "ops.ceiling(ops.caps, timestamptz)",
+        "else p_cap.ceiling end",
+        "else p_cap.ceiling + 1 end",
+    ),
+    "an end that counts twice": (
+        "ops.finish_runs(jsonb)",
+        "failures = r.failures + (o.outcome = 'failed')::integer",
+        "failures = r.failures + 2 * (o.outcome = 'failed')::integer",
+    ),
+}
+
+
+@pytest.fixture
+def bench(control_dsn: str) -> Iterator[Bench]:
+    with asyncio.Runner() as runner:
+
+        async def connect() -> Plane:
+            connection = await asyncpg.connect(control_dsn)
+            await set_codecs(connection)
+            plane = Plane(connection, control_dsn)
+            await prepare(plane)
+            return plane
+
+        bench = Bench(runner, runner.run(connect()))
+        yield bench
+        bench.do(bench.plane.db.close())
+
+
+def drive(bench: Bench, steps: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink)) -> None:
+    """The same steps each time: what fails in CI fails here."""
+    chosen = settings(
+        max_examples=-(-steps // STEPS_EACH), stateful_step_count=STEPS_EACH, derandomize=True, database=None,
+        deadline=None, phases=phases, report_multiple_bugs=False, print_blob=False,
+    )  # fmt: skip
+    run_state_machine_as_test(machine(bench), settings=chosen)
+
+
+@pytest.mark.timeout(1800)
+def test_the_control_plane_does_what_its_model_says_at_every_step(bench: Bench) -> None:
+    drive(bench, STEPS)
+
+    assert bench.steps >= STEPS
+
+
+@pytest.mark.parametrize("breakage", sorted(BREAKAGES))
+def test_the_model_notices(bench: Bench, breakage: str) -> None:
+    function, right, wrong = BREAKAGES[breakage]
+    body = bench.do(bench.plane.db.fetchval("select pg_get_functiondef($1::text::regprocedure)", function))
+    assert right in body
+    bench.do(bench.plane.db.execute(body.replace(right, wrong)))
+
+    with pytest.raises((AssertionError, asyncpg.PostgresError, Flaky)):  # equal ranks are leased in any order
+        drive(bench, 5000, (Phase.generate,))
