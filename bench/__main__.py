@@ -1,6 +1,6 @@
 """Runs the benchmarks one after the other on one durable Postgres, prints a table and writes bench/results/.
 
-Usage: python -m bench [lifecycle] [ingest] [stack] [--full]. Without names: all of them.
+Usage: python -m bench [SUITE]… [--full]. Without names: all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from bench.report import Result, table, write
 from lakehouse.embedded.throwaway import throwaway_postgres
 
-SUITES = ("lifecycle", "ingest", "stack")
+SUITES = ("lifecycle", "starts", "history", "caps", "takeover", "ingest", "stack")
 
 
 async def run(names: list[str], *, full: bool) -> list[Result]:
@@ -27,7 +27,7 @@ async def run(names: list[str], *, full: bool) -> list[Result]:
 
 
 def main() -> None:
-    """Exit 0 when every target was met, 1 otherwise."""
+    """Exit 0 when every target that was measured was met, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*SUITES, []], default=[], metavar="SUITE", help=" ".join(SUITES))
     parser.add_argument("--full", action="store_true", help="ten times the data")
@@ -36,7 +36,7 @@ def main() -> None:
     path = write(results)
     print(table(results))
     print(f"\n{path}")
-    sys.exit(0 if all(result.met for result in results) else 1)
+    sys.exit(0 if all(result.met is not False for result in results) else 1)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,44 @@
-"""Full run lifecycles a second through the real dispatcher and executor, and enqueue to start, beside PgQueuer."""
+"""Full run lifecycles a second through the real dispatcher and executor, beside the drains of three queues.
+
+Every round measures all of them one after the other on the same server, so that what else the machine does hits all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-import time
+from collections.abc import Awaitable, Callable
 
-from bench.report import Result, median, percentile
-from bench.services import Services, services
+from bench.peers.river_drain import CannotBuild, program
+from bench.report import Result, median
+from bench.services import all_ended, services
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 
 COMMAND = "python -m bench lifecycle"
+SLOTS = "1500"
+ROUNDS = 3
+PROCRASTINATE_JOBS, RIVER_JOBS = 2_000, 100_000  # so many take some seconds each
+
+Prepare = Callable[[ThrowawayPostgres], Awaitable[float]]
 
 
-async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
+async def drain(postgres: ThrowawayPostgres, runs: int, caps: tuple[dict[str, object], ...] = ()) -> float:
     """Runs a second: N runs wait behind the pause while the services start; the clock runs from the first lease.
 
-    Starting a Python process costs as much as thousands of runs, and the peer's clock leaves it out too.
+    Starting a Python process costs as much as thousands of runs, and the peers' clocks leave it out too.
     """
     async with services(postgres) as house:
         await house.pause()
+        for cap in caps:
+            await house.set_cap(cap)
         await house.enqueue(runs)
-        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS="1500")
+        house.start(["-m", "bench.noop_executor"], LAKEHOUSE_EXECUTOR_SLOTS=SLOTS)
         await house.executor_is_known()
         house.start(["-m", "lakehouse_dispatcher"])
         await house.dispatcher_leads()
         await house.resume()
-        await _all_ended(house, runs)
+        await all_ended(house)
         first, last, events = await house.db.fetchrow(
             """
             select min(at) filter (where type = 'PHASE_CLAIMED'), max(at) filter (where type = 'RUN_SUCCEEDED'),
@@ -40,86 +51,54 @@ async def drain(postgres: ThrowawayPostgres, runs: int) -> float:
         return runs / (last - first).total_seconds()
 
 
-async def _all_ended(house: Services, runs: int) -> None:
-    """The end of the last run, seen without asking so often that the asking counts."""
-    deadline = time.monotonic() + 300
-    while await house.db.fetchval("select exists (select from ops.open_runs)"):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{runs} runs did not end within 300 s")
-        await asyncio.sleep(0.2)
-
-
-async def latencies(postgres: ThrowawayPostgres, count: int, rate: float) -> list[float]:
-    """Milliseconds from just before enqueue to the start of the handler, at a steady rate, dispatcher included."""
-    async with services(postgres) as house:
-        stamps = house.folder / "stamps"
-        house.start(["-m", "bench.noop_executor", str(stamps)], LAKEHOUSE_EXECUTOR_SLOTS="100")
-        await house.executor_is_known()
-        house.start(["-m", "lakehouse_dispatcher"])
-        await house.enqueue(20)
-        await _all_ended(house, 20)
-        await asyncio.sleep(
-            2
-        )  # both doorbells are connected and proven by then: a service's first second is not its life
-        asked: dict[str, float] = {}
-        begin = time.perf_counter()
-        for number in range(count):
-            await asyncio.sleep(max(begin + number / rate - time.perf_counter(), 0))
-            before = time.time()
-            (run_id,) = await house.enqueue(1)
-            asked[str(run_id)] = before
-        await _all_ended(house, count)
-        await house.stop()
-        started = dict(line.split() for line in stamps.read_text().splitlines())
-        return [(float(started[run_id]) - at) * 1000 for run_id, at in asked.items()]
-
-
-async def peer_drain(postgres: ThrowawayPostgres, jobs: int) -> float:
-    """PgQueuer's no-op drain on the same server."""
-    return float(await _peer(postgres, "bench.peers.pgqueuer_drain", str(jobs)))
-
-
-async def peer_latencies(postgres: ThrowawayPostgres, count: int, rate: float) -> list[float]:
-    """PgQueuer's enqueue to handler start on the same server, at the same rate."""
-    return [
-        float(line) for line in (await _peer(postgres, "bench.peers.pgqueuer_start", str(count), str(rate))).split()
-    ]
-
-
-async def _peer(postgres: ThrowawayPostgres, module: str, *args: str) -> str:
+async def peer(postgres: ThrowawayPostgres, module: str, *args: object) -> str:
+    """What a peer's program prints, on a database of its own on the same server."""
     dsn = await postgres.create_database("peer")
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", module, dsn, *args], capture_output=True, text=True, check=True
-    )
+    argv = [sys.executable, "-m", f"bench.peers.{module}", dsn, *map(str, args)]
+    done = await asyncio.to_thread(subprocess.run, argv, stdout=subprocess.PIPE, text=True, check=True)
     await postgres.drop_database(dsn)
     return done.stdout
 
 
 async def measure(postgres: ThrowawayPostgres, *, full: bool = False) -> list[Result]:
-    """Ours and the peer in turn, three times each."""
+    """Ours and the peers in turn, three times each."""
     runs = 200_000 if full else 40_000
-    ours, theirs, our_ms, their_ms = [], [], [], []
-    for _ in range(3):
+    missing = await asyncio.to_thread(_river_is_missing)
+    ours, published, tuned, procrastinate, river = [], [], [], [], []
+    for _ in range(ROUNDS):
         ours.append(await drain(postgres, runs))
-        theirs.append(await peer_drain(postgres, runs))
-        our_ms.append(await latencies(postgres, 500, 50))
-        their_ms.append(await peer_latencies(postgres, 500, 50))
-    rate, peer_rate = median(ours), median(theirs)
-    p50 = median(percentile(sample, 0.5) for sample in our_ms)
-    p99 = median(percentile(sample, 0.99) for sample in our_ms)
-    peer_p50 = median(percentile(sample, 0.5) for sample in their_ms)
-    peer_p99 = median(percentile(sample, 0.99) for sample in their_ms)
+        published.append(float(await peer(postgres, "pgqueuer_drain", runs, "published")))
+        tuned.append(float(await peer(postgres, "pgqueuer_drain", runs, "tuned")))
+        procrastinate.append(float(await peer(postgres, "procrastinate_drain", PROCRASTINATE_JOBS)))
+        if not missing:
+            river.append(float(await peer(postgres, "river_drain", RIVER_JOBS)))
+    rate = median(ours)
     return [
-        Result(
-            "lifecycle_rate",
-            rate,
-            "runs/s",
-            ">= 1x peer",
-            rate >= peer_rate,
-            COMMAND,
-            "PgQueuer no-op drain",
-            peer_rate,
+        _against("lifecycle_rate", rate, published, 2.5, "PgQueuer's drain at its published settings"),
+        _against("lifecycle_rate_vs_pgqueuer_tuned", rate, tuned, 1, "PgQueuer's drain at its best settings here"),
+        _against("lifecycle_rate_vs_procrastinate", rate, procrastinate, 60, "Procrastinate's drain"),
+        _skipped(rate, missing) if missing else _against(
+            "lifecycle_rate_vs_river", rate, river, 1, "River's own benchmark, burn-down", "it keeps no events"
         ),
-        Result("start_p50_ms", p50, "ms", "<= peer", p50 <= peer_p50, COMMAND, "PgQueuer at 50/s", peer_p50),
-        Result("start_p99_ms", p99, "ms", "<= 20", p99 <= 20, COMMAND, "PgQueuer at 50/s", peer_p99),
-    ]
+    ]  # fmt: skip
+
+
+def _against(name: str, rate: float, theirs: list[float], factor: float, peer: str, note: str = "") -> Result:
+    other = median(theirs)
+    return Result(name, rate, "runs/s", f">= {factor:g}x peer", rate >= factor * other, COMMAND, peer, other, note)
+
+
+def _skipped(rate: float, reason: str) -> Result:
+    return Result(
+        "lifecycle_rate_vs_river", rate, "runs/s", ">= 1x peer", None, COMMAND, "River's own benchmark, burn-down",
+        note=f"not measured: {reason}",
+    )  # fmt: skip
+
+
+def _river_is_missing() -> str:
+    """Why River cannot be measured; empty when it can. Builds it, so that no round has to."""
+    try:
+        program()
+    except CannotBuild as error:
+        return str(error)
+    return ""

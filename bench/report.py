@@ -13,18 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+MET = {True: "yes", False: "NO", None: "not measured"}
 RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row. value and peer_value are medians of at least three; ratio = ours / peer."""
+    """One row. value and peer_value are medians of at least three; ratio = ours / peer; met None: not measured."""
 
     name: str
     value: float
     unit: str
     target: str
-    met: bool
+    met: bool | None
     command: str
     peer: str | None = None
     peer_value: float | None = None
@@ -76,7 +77,7 @@ def table(results: list[Result]) -> str:
             _text(r.peer_value),
             _text(r.ratio),
             r.target,
-            "yes" if r.met else "NO",
+            MET[r.met],
         )
         for r in results
     ]

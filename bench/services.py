@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -61,8 +62,8 @@ class Services:
         self.processes.clear()
 
     async def executor_is_known(self) -> None:
-        """Wait until an executor has registered."""
-        while not await self.db.fetchval("select exists (select from ops.executors)"):
+        """Wait until an executor has registered; one that was stopped is none."""
+        while not await self.db.fetchval("select exists (select from ops.executors where signed_off_at is null)"):
             await asyncio.sleep(0.05)
 
     async def dispatcher_leads(self) -> None:
@@ -81,6 +82,10 @@ class Services:
         await self.db.execute("update ops.settings set paused_at = null, paused_by = null, paused_reason = null")
         await self.db.execute("notify lakehouse_work")
 
+    async def set_cap(self, cap: dict[str, Any]) -> None:
+        """Make a cap as `lakehouse cap set` does."""
+        await self.db.fetchval("select ops.set_cap($1, $2)", ENVIRONMENT, cap)
+
     async def enqueue(self, count: int) -> list[uuid.UUID]:
         """Enqueue no-op runs in batches."""
         ids: list[uuid.UUID] = []
@@ -90,6 +95,15 @@ class Services:
             )
             ids += [row["run_id"] for row in await self.db.fetch("select run_id from ops.enqueue_runs($1)", offered)]
         return ids
+
+
+async def all_ended(house: Services) -> None:
+    """The end of the last run, seen without asking so often that the asking counts."""
+    deadline = time.monotonic() + 300
+    while await house.db.fetchval("select exists (select from ops.open_runs)"):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the runs did not end within 300 s")
+        await asyncio.sleep(0.2)
 
 
 @asynccontextmanager

@@ -7,17 +7,15 @@ cloned from a template made once, so that every test has its own.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db import admin
+from support.aside import aside
 
 settings.register_profile("patient", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("patient")  # a busy machine is no fault of what is tested
@@ -27,12 +25,6 @@ SERVICE_ROLES = tuple(
     f"lakehouse_{service}" for service in ("dispatcher", "executor", "scorer", "notifier", "controlroom")
 )
 SERVICE_PASSWORD = "for-tests-only"
-
-
-def aside(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine in a thread and loop of its own: session fixtures must not touch the tests' loops."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(lambda: asyncio.run(work())).result()
 
 
 @pytest.fixture(scope="session")
