@@ -7,7 +7,7 @@ bin=.venv/bin
 if [ $# -gt 0 ]; then
   exec "$bin/pytest" "$@"
 fi
-"$bin/pytest" -n 2 --dist loadfile tests/unit tests/contract tests/integration
+"$bin/pytest" -n 2 --dist loadfile tests/unit tests/contract tests/integration tests/model
 LAKEHOUSE_TEST_PG=wheel "$bin/pytest" -n 2 --dist loadfile tests/integration/control_plane tests/integration/conformance tests/integration/embedded
-"$bin/pytest" tests/acceptance
-"$bin/pytest" tests/chaos
+"$bin/pytest" tests/acceptance tests/upgrade
+"$bin/pytest" tests/chaos -s
