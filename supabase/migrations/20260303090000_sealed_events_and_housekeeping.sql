@@ -275,7 +275,9 @@ declare
   v_before timestamptz := v_now - (select make_interval(days => s.event_retention_days) from ops.settings as s);
   v_head ops.event_seals;
   v_part ops.event_partitions;
-  v_droppable boolean;
+  v_xid xid8;
+  v_seq bigint;
+  v_old boolean;
   v_events bigint;
   v_dropped integer := 0;
 begin
@@ -284,12 +286,11 @@ begin
   for v_part in
     select p.* from ops.event_partitions as p where p.dropped_at is null and p.closed_at < v_before order by p.from_seq
   loop
-    execute format(
-      'select count(*), coalesce(bool_and(e.at < $1 and (e.xid, e.seq) <= ($2, $3)), true) '
-      'and not exists (select 1 from ops.cursors as c where exists (select 1 from ops.%1$I as b where (b.xid, b.seq) > (c.xid, c.seq))) '
-      'from ops.%1$I as e', v_part.name)
-      into v_events, v_droppable using v_before, v_head.upto_xid, v_head.upto_seq;
-    continue when not v_droppable;
+    execute format('select e.xid, e.seq from ops.%I as e order by e.xid desc, e.seq desc limit 1', v_part.name) into v_xid, v_seq;
+    continue when (v_xid, v_seq) > (v_head.upto_xid, v_head.upto_seq)
+               or exists (select 1 from ops.cursors as c where (v_xid, v_seq) > (c.xid, c.seq));
+    execute format('select count(*), coalesce(bool_and(e.at < $1), true) from ops.%I as e', v_part.name) into v_events, v_old using v_before;
+    continue when not v_old;
     begin
       execute format('drop table ops.%I', v_part.name);
     exception when lock_not_available then

@@ -129,6 +129,14 @@ async def test_what_was_sealed_before_since_is_not_looked_at(cli: Cli, plane: Pl
     assert verdict["first_batch"] > 1
 
 
+async def test_since_a_moment_to_come_there_is_nothing_to_look_at(cli: Cli, plane: Plane) -> None:
+    await sealed(plane)
+
+    code, verdict = await cli("event", "verify", "--since", "2999-01-01")
+
+    assert (code, verdict["batches"], verdict["unsealed"]) == (0, 0, 0)
+
+
 async def test_a_head_kept_in_a_file_proves_the_log_later(cli: Cli, plane: Plane, tmp_path: Path) -> None:
     await sealed(plane)
     kept = str(tmp_path / "head.json")

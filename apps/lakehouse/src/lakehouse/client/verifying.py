@@ -91,6 +91,9 @@ class Verification:
     async def _start(self, since: datetime | None) -> _After:
         """What the first seal to look at must follow."""
         number = None if since is None else await self._chain.first_after(since)
+        if since is not None and number is None:
+            last = await self._chain.last_seal()
+            return _After(last.n, last.digest, last.end) if last else _After(0, START, BEGINNING)
         found = await self._chain.seals(0 if number is None else number - 1, 1)
         if not found:
             return _After(0, START, BEGINNING)
