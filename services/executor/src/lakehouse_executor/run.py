@@ -18,7 +18,7 @@ from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.outcomes import end_of, phase_success, plain, success
 from lakehouse_executor.registry import Registry
 from opscore.domain.bundle import Bundle
-from opscore.domain.errors import LeaseLost, OpsError, WorkerDied
+from opscore.domain.errors import ControlPlaneUnavailable, LeaseLost, OpsError, WorkerDied
 from opscore.domain.phase import Phase
 from opscore.domain.run import Outcome, WorkOrder
 from opscore.observe.observation import HandlerFaulted, PhaseEnded, WorkerLost, WriteRefused
@@ -26,6 +26,7 @@ from opscore.ports.artifacts import Artifacts
 from opscore.ports.control_plane import ControlPlane
 from opscore.ports.lake import Lake
 from opscore.runtime.held import HeldLease, Interrupted
+from opscore.runtime.retry import persist
 from opscore.runtime.service import Service
 
 
@@ -67,8 +68,8 @@ class Attempt:
             return self._ended_by(self.held.fault or error)
 
     async def _all_phases(self) -> Outcome:
-        self.bundle = await self.tools.bundles.get(self.order.bundle)
-        context = self._context(self.bundle)
+        self.bundle = bundle = await self._bundle()
+        context = self._context(bundle)
         remaining = self.order.remaining_phases
         for phase, upcoming in zip(remaining, (*remaining[1:], None), strict=True):
             result = await self._perform(phase, context)
@@ -76,6 +77,19 @@ class Attempt:
             if upcoming is not None:
                 await self.held.checkpoint(phase, result, upcoming=upcoming, data=plain(result))
         return success(self.order, context.results, self._last_events(remaining, context))
+
+    async def _bundle(self) -> Bundle:
+        """Nothing has been done yet that a restart of Postgres could spoil: it costs a wait, not an attempt."""
+        clock, held, bundles = self.service.clock, self.held, self.tools.bundles
+        try:
+            return await bundles.get(self.order.bundle)
+        except ControlPlaneUnavailable:
+            return await persist(
+                lambda: bundles.get(self.order.bundle),
+                "fetch bundle",
+                self.service,
+                until=lambda: held.fault is not None or clock.monotonic() >= held.trusted_until,
+            )
 
     def _last_events(self, remaining: tuple[Phase, ...], context: PhaseContext) -> tuple[tuple[str, Any], ...]:
         """The last phase ends together with its run, in the same trip."""
