@@ -2,6 +2,12 @@
 --
 -- A lane is what all waiting runs of one pipeline with the same labels share: their project, their needs and their caps. Leasing looks
 -- at lanes, never at every run: the room under a lane's caps and its project's share become the LIMIT of one index scan per lane.
+--
+-- The tables it changes in place are small (caps, projects, pipelines, and the runs that wait), so their locks are short; what release 0.1
+-- calls keeps its names and columns. The functions dropped here are called by functions here alone.
+-- squawk-ignore-file require-concurrent-index-deletion, adding-foreign-key-constraint, adding-not-nullable-field, ban-drop-column
+-- squawk-ignore-file ban-drop-constraint, renaming-column, adding-field-with-default, changing-column-type, constraint-missing-not-valid
+-- squawk-ignore-file ban-drop-table, ban-drop-function
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What pipelines, runs and projects say about placement, limits and shares
