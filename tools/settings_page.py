@@ -33,6 +33,7 @@ The stack gives each service the settings below, with a database role of its own
 MEANING = {
     "database_url": "the control plane; pooled or direct",
     "direct_url": "the same for the one LISTEN connection, which must not pass a transaction pooler",
+    "event_key": "where the Ed25519 key is that signs the event log's seals (`file:` or `env:`); unset: unsigned",
     "health_port": "loopback port of `/health` and `/metrics`; 0 for any",
     "health_file": "file that the chosen health port is written to",
     "log_format": "`json` or `console`",

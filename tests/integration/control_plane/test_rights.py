@@ -13,14 +13,16 @@ from support.plane import ENVIRONMENT, Plane
 
 MAY_EXECUTE = {
     "lakehouse_dispatcher": {
-        "advance_backfills", "block_schedule", "due_schedules", "fire_event_triggers", "fire_ticks", "time_due",
-        "ensure_event_partitions", "lease_runs", "next_due_in_ms", "release_leadership", "release_runs",
-        "requeue_stale_runs", "take_leadership",
+        "advance_backfills", "block_schedule", "drop_expired_events", "due_schedules",
+        "ensure_event_partitions", "fire_event_triggers", "fire_ticks", "lease_runs", "next_due_in_ms", "prune",
+        "release_leadership", "release_runs", "requeue_stale_runs", "seal_events", "sign_seal",
+        "take_leadership", "time_due",
     },
     "lakehouse_executor": {
-        "beat", "bundle", "claim_run", "claim_work", "complete_run", "fail_run", "finish_runs", "heartbeat_run",
-        "publish_run", "record_checks", "register_artifacts", "register_executor", "requeue_stale_runs", "start_run",
-        "table_states", "take_work",
+        "beat", "bundle", "claim_run", "claim_work", "complete_run", "fail_run", "finish_runs",
+        "forget_artifacts", "heartbeat_run", "publish_run", "record_checks", "register_artifacts",
+        "register_executor", "requeue_stale_runs", "start_run", "table_states", "take_expired_artifacts",
+        "take_work",
     },
     "lakehouse_scorer": {
         "compute_run_score", "propose_weights", "read_events", "record_signals", "run_evidence", "run_facts", "take_learning_turns",
@@ -28,12 +30,12 @@ MAY_EXECUTE = {
     },
     "lakehouse_notifier": {"alerting", "lease_notifications", "read_events", "record_alerts", "settle_notifications"},
     "lakehouse_controlroom": {
-        "accept_weights", "propose_weights", "set_weights", "training_runs", "weights_in_force", "what_if_weights",
-        "change_backfill", "create_backfill", "fire_webhook_trigger", "pause_schedule", "plan_backfill", "resume_schedule",
-        "set_trigger_token",
-        "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert", "compute_run_score", "enqueue_run",
-        "enqueue_runs", "now", "raise_cap", "remove_cap", "retry_run", "rollback_run", "set_alert_rule", "set_cap", "set_route",
-        "silence", "wait_reason",
+        "accept_weights", "apply_pipeline", "bundle", "cancel_run", "cap_allow", "change_alert",
+        "change_backfill", "compute_run_score", "create_backfill", "enqueue_run", "enqueue_runs",
+        "fire_webhook_trigger", "now", "pause", "pause_schedule", "plan_backfill", "propose_weights",
+        "raise_cap", "remove_cap", "resume", "resume_schedule", "retry_run", "rollback_run", "set_alert_rule",
+        "set_cap", "set_route", "set_trigger_token", "set_weights", "silence", "training_runs", "wait_reason",
+        "weights_in_force", "what_if_weights",
     },
     "authenticated": {"my_environments", "wait_reason"},
     "anon": set(),

@@ -20,8 +20,10 @@ from lakehouse_executor.registry import Registry
 from lakehouse_executor.run import Tools
 from lakehouse_executor.secrets import resolve_secret
 from lakehouse_executor.settings import ExecutorSettings
+from lakehouse_executor.tidying import keep_tidy
 from lakehouse_executor.work import Executor
 from opscore.db.executor_rpc import PostgresControlPlane
+from opscore.db.housekeeping_rpc import TidyingRpc
 from opscore.db.listen import listening
 from opscore.db.pool import open_database
 from opscore.domain.errors import NotFound
@@ -76,7 +78,11 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
             claim_after_s=settings.executor_claim_after_s,
         )
         _spare_the_collector()
-        await executor.run()
+        async with anyio.create_task_group() as group:
+            artifacts = WarehouseArtifacts(LakeOptions.from_settings(settings))
+            group.start_soon(keep_tidy, TidyingRpc(database), artifacts, service)
+            await executor.run()
+            group.cancel_scope.cancel()
 
 
 def _spare_the_collector() -> None:

@@ -1,4 +1,4 @@
-"""`lakehouse event tail`: the log, as lines of JSON."""
+"""`lakehouse event`: the log as lines of JSON, and the proof that nobody changed it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lakehouse.cli.base import Noun, asynchronous, output
+from lakehouse.cli.base import Noun, asynchronous, output, say
+from lakehouse.cli.exits import Exit
+from lakehouse.cli.moment import MOMENT
 from lakehouse.cli.run_id import RUN_ID
 from lakehouse.output.formats import View, as_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lakehouse.client import Lakehouse
     from lakehouse.client.tailing import Tail
 
 EVENTS = View(("seq", "at", "type", "run_id", "run_seq", "data"), empty="No event yet: every run leaves some.")
+VERDICT = View(("ok", "batches", "events", "signed_upto", "signatures", "unsealed", "batch", "run_id", "fault"))
+HEAD = View(("n", "digest", "at", "key_id", "signature"))
 FIELDS = ("seq", "run_id", "run_seq", "type", "at", "data", "attempt")
 LONGEST_REST_S = 1.0
 
@@ -45,6 +51,38 @@ async def tail(named: str | None, limit: int, *, follow: bool) -> None:
             await _follow(lakehouse, log)
         else:
             _show(await everything(log) if named else await log.more())
+
+
+@event.command()
+@click.option("--since", type=MOMENT, metavar="TIME", help="Begin with what was sealed then: 7d, 2026-03-01…")
+@click.option("--key", "keys", multiple=True, metavar="FILE", type=click.Path(dir_okay=False),
+              help="A key that may have signed (PEM, public or private); the stack's own without it.")  # fmt: skip
+@click.option("--head", "heads", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+              help="A head that `event head` gave earlier and that was kept elsewhere.")  # fmt: skip
+@asynchronous
+async def verify(since: datetime | None, keys: tuple[str, ...], heads: tuple[str, ...]) -> Exit:
+    """Recompute the log's hash chain; exit code 1 names the first batch and run that are not what was sealed."""
+    from lakehouse.client.event_log import kept_heads, verify_log  # noqa: PLC0415 - keeps `--version` fast
+
+    verdict = await verify_log(since, [f"file:{key}" for key in keys], kept_heads(heads))
+    output().show(verdict, VERDICT)
+    return Exit.OK if verdict["ok"] else Exit.ERROR
+
+
+@event.command()
+@click.option(
+    "--to", "path", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there too, for safekeeping."
+)
+@asynchronous
+async def head(path: str | None) -> None:
+    """The newest seal's number, digest and signature: kept elsewhere, it proves the log up to here for ever."""
+    from lakehouse.client.event_log import keep_head, log_head  # noqa: PLC0415 - keeps `--version` fast
+
+    found = await log_head()
+    if path is not None:
+        keep_head(path, found)
+        say(f"Written to {path}; `lakehouse event verify --head {path}` holds the log against it.")
+    output().show(found, HEAD)
 
 
 async def _follow(lakehouse: Lakehouse, log: Tail) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -60,18 +60,21 @@ async def down() -> None:
 @asynchronous
 async def status(*, show_secrets: bool) -> Exit:
     """Show the stack's services, addresses and health."""
+    from lakehouse.client.pausing import who_paused  # noqa: PLC0415
     from lakehouse.embedded.stack import status as look  # noqa: PLC0415
 
     found = await look()
-    _show(found, show_secrets=show_secrets)
+    _show(found, show_secrets=show_secrets, paused=await who_paused())
     return Exit.OK if found.healthy else Exit.ERROR
 
 
-def _show(found: StackStatus, *, show_secrets: bool = False) -> None:
-    document = found.as_json(show_secrets=show_secrets)
+def _show(found: StackStatus, *, show_secrets: bool = False, paused: dict[str, Any] | None = None) -> None:
+    document: dict[str, Any] = {**found.as_json(show_secrets=show_secrets), "paused": paused}
     output().show(document, SERVICES)
     if output().is_table and document["services"]:
         say(f"Control room  {document['url']}")
         say(f"Postgres      {document['database']['version']}  {document['database']['url']}")
+        if paused:
+            say(f"Paused        since {paused['since']} by {paused['by']}: {paused['reason']}")
         if show_secrets:
             say(f"Keys          {document['supabase']['publishable_key']}  {document['supabase']['secret_key']}")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lakehouse.client.lakehouse import APPLICATION, open_target
+from lakehouse.client import upkeep
+from lakehouse.client.finding import FAIL, OK, WARN, Finding, graded
+from lakehouse.client.lakehouse import APPLICATION, Lakehouse, open_target
 from lakehouse.client.target import Target, find_stack
 from lakehouse.embedded import binaries, stack
 from lakehouse.embedded.programs import SERVICES, script
@@ -24,25 +26,10 @@ from opscore.db.pool import open_database
 from opscore.domain.errors import OpsError
 from opscore.ports.people import Json
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1024**3
 LITTLE_SPACE, TOO_LITTLE_SPACE = 5 * GIB, GIB // 2
-BUSY_QUEUE = 0.5
+BUSY_QUEUE = (0.05, 0.5)
 APPLIED = "select version from supabase_migrations.schema_migrations"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """check: what was looked at. result: ok, warn or fail. remedy: what to do, empty when all is well."""
-
-    check: str
-    result: str
-    detail: str
-    remedy: str = ""
-
-    def as_json(self) -> Json:
-        """The shape that `doctor -o json` prints."""
-        return asdict(self)
 
 
 async def examine(environ: Mapping[str, str] = os.environ) -> list[Finding]:
@@ -127,39 +114,46 @@ async def _control_plane(target: Target) -> list[Finding]:
     try:
         async with open_target(target) as lakehouse:
             vitals = await lakehouse.people.vitals()
+            found = [Finding("database", OK, f"Postgres {vitals['server_version']} as role {vitals['role']}")]
+            found += await _guarded("migrations", lambda: _migrations(target))
+            found += _from(vitals)
+            return [*found, *await _guarded("upkeep", lambda: _upkeep(lakehouse))]
     except OpsError as error:
         return [_fault("database", error)]
-    found = [Finding("database", OK, f"Postgres {vitals['server_version']} as role {vitals['role']}")]
-    return [*found, *await _guarded("migrations", lambda: _migrations(target)), *_from(vitals)]
 
 
-async def _guarded(check: str, look: Callable[[], Awaitable[Finding]]) -> list[Finding]:
+async def _guarded(check: str, look: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
     try:
-        return [await look()]
+        return await look()
     except OpsError as error:
         return [_fault(check, error)]
 
 
-async def _migrations(target: Target) -> Finding:
+async def _upkeep(lakehouse: Lakehouse) -> list[Finding]:
+    asked_at = time.time()
+    found = await lakehouse.upkeep.upkeep()
+    return upkeep.judge(found, asked_at, time.time())
+
+
+async def _migrations(target: Target) -> list[Finding]:
     async with open_database(target.owner_dsn, application=APPLICATION) as database:
         applied = {row["version"] for row in await database.fetch(APPLIED)}
     missing = [migration.version for migration in read_migrations() if migration.version not in applied]
     if missing:
-        return Finding("migrations", FAIL, f"missing: {', '.join(missing)}", "Run `lakehouse migrate`.")
-    return Finding("migrations", OK, "all are applied")
+        return [Finding("migrations", FAIL, f"missing: {', '.join(missing)}", "Run `lakehouse migrate`.")]
+    return [Finding("migrations", OK, "all are applied")]
 
 
 def _from(vitals: Json) -> list[Finding]:
     alive, usage = vitals["executors_alive"], float(vitals["notify_queue_usage"])
     open_runs = ", ".join(f"{count} {state}" for state, count in sorted(vitals["open_runs"].items())) or "none"
-    queue = f"{usage:.1%} in use"
     found = [
         Finding("executors", OK, f"{alive} alive") if alive else NO_EXECUTOR,
         Finding("open runs", OK, open_runs),
-        Finding("notify queue", OK, queue) if usage < BUSY_QUEUE else Finding("notify queue", WARN, queue, UNREAD),
+        graded("notify queue", usage, BUSY_QUEUE, f"{usage:.1%} in use", UNREAD),
     ]
     if vitals["paused"]:
-        found.append(Finding("dispatching", WARN, f"paused: {vitals['paused']}", "Nothing new starts."))
+        found.append(Finding("dispatching", WARN, f"paused: {vitals['paused']}", "`lakehouse resume` lets work start."))
     return found
 
 

@@ -24,6 +24,7 @@ from opscore.db.people_rpc import PeopleRpc
 from opscore.db.pool import Database, open_database
 from opscore.db.schedules_rpc import SchedulesRpc
 from opscore.db.scores_rpc import ScoresRpc
+from opscore.db.upkeep_rpc import UpkeepRpc
 from opscore.domain.errors import NotFound
 from opscore.ports.people import Json
 
@@ -44,6 +45,11 @@ class Lakehouse:
     def environment(self) -> UUID:
         """The environment that is meant."""
         return self.target.environment
+
+    @property
+    def upkeep(self) -> UpkeepRpc:
+        """The switch that stops new leases, and the state the house is in."""
+        return UpkeepRpc(self.database)
 
     @property
     def schedules(self) -> SchedulesRpc:

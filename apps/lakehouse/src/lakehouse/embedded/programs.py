@@ -14,6 +14,7 @@ from pathlib import Path
 from lakehouse.embedded.ports import LOOPBACK
 from lakehouse.embedded.service import Program
 from lakehouse.embedded.settings import StackSettings
+from lakehouse.embedded.signing_key import key_setting
 from lakehouse.embedded.status import Supabase
 from opscore.domain.errors import NotFound
 
@@ -48,11 +49,12 @@ def all_programs(
         "MALLOC_ARENA_MAX": "2",  # an arena per thread would be most of an idle service's weight
     }
     own = {
+        "dispatcher": key_setting(settings.home, environ) if logins else {},
         "controlroom": {
             "LAKEHOUSE_PORT": str(port),
             "SUPABASE_PUBLISHABLE_KEY": supabase.publishable_key,
             "SUPABASE_SECRET_KEY": supabase.secret_key,
-        }
+        },
     }
     return [
         Program(name, (script(f"lakehouse-{name}"),), {**shared, **_login(logins, name), **own.get(name, {})})

@@ -2,7 +2,8 @@
 
 NOTIFY is lossy: whatever is sent while this reconnects is gone. So the bell rings once after every (re)connect,
 `healthy` is true only while the listener's own notifications come back, and every caller scans as well.
-A transaction pooler accepts LISTEN and delivers nothing; the round trip finds that out.
+A transaction pooler accepts LISTEN and delivers nothing, or now and then an echo that looks like proof: it is found
+out by its backends before the first LISTEN, and refused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ import anyio
 import asyncpg
 
 from opscore.db.errors import UNAVAILABLE
+from opscore.domain.errors import InvalidSetting
 
 PROOF_EVERY_S = 10.0
 PROOF_TIMEOUT_S = 3.0
+POOLER_ROUNDS = 3
+LENT_OUT = (  # what a session's own statement comes to when the next message meets another backend
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
 RECONNECT_AFTER_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -59,7 +66,10 @@ class Listener:
         return rang
 
     async def run(self, on_change: Callable[[bool], None] = lambda _healthy: None) -> None:
-        """Stay connected until cancelled. on_change: told when `healthy` flips."""
+        """Stay connected until cancelled. on_change: told when `healthy` flips.
+
+        Raises InvalidSetting when the address leads through a transaction pooler.
+        """
         failures = 0
         while True:
             try:
@@ -74,13 +84,10 @@ class Listener:
 
     async def _hold_connection(self, on_change: Callable[[bool], None]) -> None:
         """Connect, listen, and prove the connection until it fails to answer."""
-        connection = await asyncpg.connect(
-            self._dsn,
-            timeout=5,
-            command_timeout=PROOF_TIMEOUT_S,
-            server_settings={"application_name": self._application},
-        )
+        connection = await self._connect()
         try:
+            if not self.connects:
+                await self._refuse_pooler(connection)
             for channel in (*self._channels, self._proof_channel):
                 await connection.add_listener(channel, self._heard)
             self.connects += 1
@@ -90,6 +97,35 @@ class Listener:
                 await self._sleep_until_closed(connection, PROOF_EVERY_S)
         finally:
             connection.terminate()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=5,
+            command_timeout=PROOF_TIMEOUT_S,
+            statement_cache_size=0,
+            server_settings={"application_name": self._application},
+        )
+
+    async def _refuse_pooler(self, connection: asyncpg.Connection) -> None:
+        """Two connections open at once have a backend each, unless somebody lends backends out by the transaction."""
+        second = await self._connect()
+        try:
+            ours, theirs = set[Any](), set[Any]()
+            for _ in range(POOLER_ROUNDS):
+                ours.add(await connection.fetchval("select pg_backend_pid()"))
+                theirs.add(await second.fetchval("select pg_backend_pid()"))
+            lent_out = len(ours) > 1 or bool(ours & theirs)
+        except LENT_OUT:
+            lent_out = True
+        finally:
+            second.terminate()
+        if lent_out:
+            raise InvalidSetting(
+                name="LAKEHOUSE_DIRECT_URL",
+                fault="it leads through a transaction pooler, where LISTEN hears nothing",
+                example="the server's own address, or a session pooler's, which is often on port 5432 of the same host",
+            )
 
     async def _proven(self, connection: asyncpg.Connection) -> bool:
         """Notify ourselves and wait for the echo."""

@@ -26,9 +26,18 @@ class WarehouseArtifacts:
 
     def get(self, uri: str) -> bytes:
         """Read bytes back. Raises NotFound; NotAllowed for an address outside the artifact folder."""
-        if not uri.startswith(f"{self._root}/") or "/../" in uri:
-            raise NotAllowed(f"{uri} is not an artifact of this warehouse", hint="Use an address that the API listed.")
+        self._refuse_strangers(uri)
         content = self._storage.get(uri)
         if content is None:
             raise NotFound(kind="artifact", name=uri, noun="artifact")
         return content
+
+    def delete(self, uri: str) -> None:
+        """Remove the bytes. NotAllowed for an address outside; WarehouseMissing while its disk is not mounted."""
+        self._refuse_strangers(uri)
+        self._storage.require()
+        self._storage.delete([uri])
+
+    def _refuse_strangers(self, uri: str) -> None:
+        if not uri.startswith(f"{self._root}/") or "/../" in uri:
+            raise NotAllowed(f"{uri} is not an artifact of this warehouse", hint="Use an address that the API listed.")

@@ -18,3 +18,11 @@ class Artifacts(Protocol):
     def get(self, uri: str) -> bytes:
         """Read bytes back. Raises NotFound."""
         ...
+
+
+class Disposal(Protocol):
+    """Deletes what nobody needs any more. Blocking."""
+
+    def delete(self, uri: str) -> None:
+        """Remove the bytes; if they are gone already, that is no fault. Raises NotAllowed, WarehouseMissing."""
+        ...
