@@ -23,10 +23,11 @@ select
                 and r.lease_expires_at < ops.now() - make_interval(secs => s.lease_ms / 1000.0)
         ),
         'partition_room', (
-            select max(p.upto_seq) - (
-                select s.last_value
-                from ops.run_events_seq as s
-            )
+            select
+                max(p.upto_seq) - (
+                    select s.last_value
+                    from ops.run_events_seq as s
+                )
             from ops.event_partitions as p
             where
                 p.dropped_at is null
