@@ -33,6 +33,7 @@ The stack gives each service the settings below, with a database role of its own
 MEANING = {
     "database_url": "the control plane; pooled or direct",
     "direct_url": "the same for the one LISTEN connection, which must not pass a transaction pooler",
+    "event_key": "where the Ed25519 key is that signs the event log's seals (`file:` or `env:`); unset: unsigned",
     "health_port": "loopback port of `/health` and `/metrics`; 0 for any",
     "health_file": "file that the chosen health port is written to",
     "log_format": "`json` or `console`",
@@ -57,7 +58,6 @@ MEANING = {
     "dispatcher_batch": "runs moved by one statement",
     "dispatcher_scan_s": "seconds between scans while the doorbell is proven",
     "dispatcher_leader_ttl_s": "seconds after which a standby takes over from a silent leader",
-    "event_key": "Ed25519 key that signs the event log's seals: `file:/path` or `env:NAME` of a PEM; unsigned without it",
     "port": "the control room's port on loopback; 0 for any",
     "token": "what writes to the API must carry as a bearer token; without it there are no writes",
     "environment": "the environment that the page and API show",

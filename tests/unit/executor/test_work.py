@@ -428,6 +428,19 @@ async def test_a_short_outage_costs_no_work(shop: Shop) -> None:
     assert len(shop.seen) == 1
 
 
+async def test_an_outage_between_lease_and_first_phase_costs_no_attempt(shop: Shop) -> None:
+    def away(name: str) -> None:
+        if name == "bundle":
+            raise ControlPlaneUnavailable(reason=name)
+
+    shop.control.before = away
+    run = await shop.add(max_attempts=1)
+    shop.control.before = lambda _: None
+    await shop.clock.advance(5)
+
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 1)
+
+
 async def test_an_outage_longer_than_the_lease_drops_the_work_and_the_executor_lives_on(shop: Shop) -> None:
     shop.handlers[Phase.QUERY] = for_ever
     await shop.add()

@@ -177,7 +177,8 @@ WRONG_SHAPE = {
         PUBLISH, "publish: {mode: apart} # HERE\n", "`publish.mode` must be `together`, not `apart`"
     ),
     "cap kind": Broken(
-        CAPS, "caps:\n  - {kind: rowz, limit: 1} # HERE\n",
+        CAPS,
+        "caps:\n  - {kind: rowz, limit: 1} # HERE\n",
         "one of concurrency, runs, rows, bytes, queries, compute_seconds, cost, not `rowz`",
     ),
     "metered cap without window": Broken(
@@ -187,11 +188,14 @@ WRONG_SHAPE = {
         CAPS, "caps:\n  - {kind: cost, limit: -1, window_seconds: 60} # HERE\n", "a number from 0 to below 10^18"
     ),
     "cap behaviour": Broken(
-        CAPS, "caps:\n  - {kind: concurrency, limit: 1, behaviour: explode} # HERE\n",
+        CAPS,
+        "caps:\n  - {kind: concurrency, limit: 1, behaviour: explode} # HERE\n",
         "one of hold, reject, cancel_oldest, cancel_newest",
     ),
     "estimate of an unknown kind": Broken(REQUIRES, REQUIRES + "estimate: {cpu: 1} # HERE\n", "`cpu` is not a key of"),
-    "estimate below zero": Broken(REQUIRES, REQUIRES + "estimate: {rows: -1} # HERE\n", "an integer from 0 to below 10^18"),
+    "estimate below zero": Broken(
+        REQUIRES, REQUIRES + "estimate: {rows: -1} # HERE\n", "an integer from 0 to below 10^18"
+    ),
     "label": Broken(REQUIRES, REQUIRES + "labels: [Team Sales] # HERE\n", "a label of at most 63 of"),
     "preference": Broken(REQUIRES, REQUIRES + "prefers: cloud # HERE\n", "one of edge, container, not `cloud`"),
     "cap without window": Broken(

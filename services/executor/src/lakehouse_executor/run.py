@@ -19,7 +19,7 @@ from lakehouse_executor.metering import METER, Meter, Prices, usage_of
 from lakehouse_executor.outcomes import end_of, phase_success, plain, success
 from lakehouse_executor.registry import Registry
 from opscore.domain.bundle import Bundle
-from opscore.domain.errors import LeaseLost, OpsError, WorkerDied
+from opscore.domain.errors import ControlPlaneUnavailable, LeaseLost, OpsError, WorkerDied
 from opscore.domain.phase import Phase
 from opscore.domain.run import Outcome, WorkOrder
 from opscore.observe.observation import HandlerFaulted, PhaseEnded, WorkerLost, WriteRefused
@@ -27,6 +27,7 @@ from opscore.ports.artifacts import Artifacts
 from opscore.ports.control_plane import ControlPlane
 from opscore.ports.lake import Lake
 from opscore.runtime.held import HeldLease, Interrupted
+from opscore.runtime.retry import persist
 from opscore.runtime.service import Service
 
 
@@ -82,7 +83,7 @@ class Attempt:
         return replace(outcome, events=events, events_from=events_from, usage=usage)
 
     async def _all_phases(self) -> Outcome:
-        self.bundle = await self.tools.bundles.get(self.order.bundle)
+        self.bundle = await self._bundle()
         context = self._context(self.bundle)
         self.held.limit(self.bundle.spec.get("time_limit_seconds"))
         remaining = self.order.remaining_phases
@@ -94,6 +95,19 @@ class Attempt:
         # the last phase ends together with its run, in the same trip
         last = (phase_success(remaining[-1], context.results[remaining[-1]]),) if remaining else ()
         return success(self.order, context.results, last)
+
+    async def _bundle(self) -> Bundle:
+        """Nothing has been done yet that a restart of Postgres could spoil: it costs a wait, not an attempt."""
+        clock, held, bundles = self.service.clock, self.held, self.tools.bundles
+        try:
+            return await bundles.get(self.order.bundle)
+        except ControlPlaneUnavailable:
+            return await persist(
+                lambda: bundles.get(self.order.bundle),
+                "fetch bundle",
+                self.service,
+                until=lambda: held.fault is not None or clock.monotonic() >= held.trusted_until,
+            )
 
     async def _perform(self, phase: Phase, context: PhaseContext) -> PhaseResult:
         self.phase = self.held.phase = phase
