@@ -28,7 +28,7 @@ async def capped(plane: CapPlane, kind: str, scope: str, **rest: object) -> None
     await plane.set_cap(kind, 10 if kind in METERED else 1, scope=scope, **subject, **rest)
 
 
-@pytest.mark.parametrize(("kind", "scope"), product(KINDS, SUBJECTS))
+@pytest.mark.parametrize(("kind", "scope"), list(product(KINDS, SUBJECTS)))
 async def test_hold_lets_a_run_wait_until_there_is_room(plane: CapPlane, kind: str, scope: str) -> None:
     await capped(plane, kind, scope)
     first, second = await plane.enqueue("p"), await plane.enqueue("p")
@@ -44,7 +44,7 @@ async def test_hold_lets_a_run_wait_until_there_is_room(plane: CapPlane, kind: s
     assert await plane.state(second) == ("queued" if scope == "executor" else "held")
 
 
-@pytest.mark.parametrize(("kind", "scope"), product(KINDS, EVERYWHERE))
+@pytest.mark.parametrize(("kind", "scope"), list(product(KINDS, EVERYWHERE)))
 async def test_reject_refuses_what_does_not_fit_and_keeps_nothing_of_it(plane: CapPlane, kind: str, scope: str) -> None:
     await capped(plane, kind, scope, behaviour="reject")
     await plane.enqueue("p")
@@ -56,7 +56,7 @@ async def test_reject_refuses_what_does_not_fit_and_keeps_nothing_of_it(plane: C
     assert await plane.db.fetchval("select count(*) from ops.runs") == 1
 
 
-@pytest.mark.parametrize(("kind", "scope"), product(KINDS, EVERYWHERE))
+@pytest.mark.parametrize(("kind", "scope"), list(product(KINDS, EVERYWHERE)))
 async def test_cancel_newest_ends_the_run_that_meets_the_full_cap(plane: CapPlane, kind: str, scope: str) -> None:
     await capped(plane, kind, scope, behaviour="cancel_newest")
     first, second = await plane.enqueue("p"), await plane.enqueue("p")
@@ -82,7 +82,7 @@ async def test_cancel_oldest_asks_the_oldest_run_to_make_room(plane: CapPlane, s
     assert (await plane.events(first)).count("CANCEL_REQUESTED") == 1
 
 
-@pytest.mark.parametrize(("kind", "scope"), product(KINDS[1:], EVERYWHERE))
+@pytest.mark.parametrize(("kind", "scope"), list(product(KINDS[1:], EVERYWHERE)))
 async def test_under_a_window_cancel_oldest_keeps_the_newest_of_those_that_wait(
     plane: CapPlane, kind: str, scope: str
 ) -> None:
