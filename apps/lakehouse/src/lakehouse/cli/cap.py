@@ -104,17 +104,21 @@ async def show(name: str) -> None:
 
 @cap.command("set")
 @NAME
-@click.option("--kind", type=click.Choice(list(CapKind)), required=True, help="What is counted.")
+@click.option("--kind", type=click.Choice([*map(str, CapKind)]), required=True, help="What is counted.")
 @click.option("--limit", type=CEILING, required=True, metavar="N", help="How much of it.")
 @click.option("--window", metavar="TIME", help="Within which time: 90s, 1h, 30d. All kinds but concurrency need it.")
 @click.option(
-    "--scope", type=click.Choice(list(CapScope)), default=CapScope.ENVIRONMENT, show_default=True, help="Whose use."
+    "--scope",
+    type=click.Choice([*map(str, CapScope)]),
+    default=str(CapScope.ENVIRONMENT),
+    show_default=True,
+    help="Whose use.",
 )
 @click.option("--subject", metavar="WHICH", help="Which pipeline, table, executor or label.")
 @click.option(
     "--behaviour",
-    type=click.Choice(list(CapBehaviour)),
-    default=CapBehaviour.HOLD,
+    type=click.Choice([*map(str, CapBehaviour)]),
+    default=str(CapBehaviour.HOLD),
     show_default=True,
     help="What becomes of a run that meets the full cap.",
 )

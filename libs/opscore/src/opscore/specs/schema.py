@@ -92,8 +92,8 @@ def keys(schema: Schema) -> list[str]:
 def choices(schema: Schema) -> list[str]:
     """The values of the key that tells the branches of a union apart, or of an enumeration."""
     if "discriminator" in schema:
-        tag_of = {ref: tag for tag, ref in schema["discriminator"]["mapping"].items()}
-        return [tag_of[branch["$ref"]] for branch in schema["oneOf"]]
+        tags = [_meant(branch)["properties"][schema["discriminator"]["propertyName"]] for branch in schema["oneOf"]]
+        return [value for tag in tags for value in tag.get("enum", [tag.get("const")])]
     return [str(value) for value in schema.get("enum", [])]
 
 
