@@ -33,12 +33,12 @@ RUNS = """
         select ops.now() - interval '1 day' - n * interval '1 second' as at
           from generate_series($1::integer, $1 + $2::integer - 1) as n
       ) as t
-     where p.name = 'query'
+     where p.name = $3
     returning id
 """
 EVENTS = """
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-    select r.id, k.n, least(k.n - 1, 1), k.type, r.created_at, '{"pipeline": "query"}'
+    select r.id, k.n, least(k.n - 1, 1), k.type, r.created_at, jsonb_build_object('pipeline', r.pipeline)
       from unnest($1::uuid[]) as x (id)
       join ops.runs as r on r.id = x.id
       cross join unnest(
@@ -51,13 +51,13 @@ CAUGHT_UP = """
 """
 
 
-async def fill(db: asyncpg.Connection, runs: int) -> None:
-    """A history of so many finished runs with five events each, sealed, and the tables analysed."""
+async def fill(db: asyncpg.Connection, runs: int, pipeline: str = "query") -> None:
+    """A history of so many finished runs of a pipeline with five events each, sealed, and the tables analysed."""
     for start in range(0, runs, SLICE):
         await db.fetchval("select ops.ensure_event_partitions()")
         async with db.transaction():
             await db.execute("set local session_replication_role = replica")  # references are known to hold
-            ids = [row["id"] for row in await db.fetch(RUNS, start, min(SLICE, runs - start))]
+            ids = [row["id"] for row in await db.fetch(RUNS, start, min(SLICE, runs - start), pipeline)]
             await db.execute(EVENTS, ids)
     await db.fetchval("select ops.ensure_event_partitions()")
     while await db.fetch("select * from ops.seal_events(20000)"):

@@ -49,6 +49,7 @@ async def reporting(db: asyncpg.Connection, mode: str) -> AsyncIterator[list[Sca
     db.add_log_listener(take)
     try:
         yield scans
+        await db.execute("select")  # the last statement is reported when the next one takes its portal
     finally:
         db.remove_log_listener(take)
         await db.execute("reset auto_explain.log_min_duration; reset client_min_messages; reset plan_cache_mode")

@@ -38,7 +38,7 @@ def history(postgres: ThrowawayPostgres, control_template: str) -> Iterator[str]
         await set_codecs(db)
         plane = Plane(db, dsn)
         await plane.pipeline("other")
-        await fill(db, HISTORY)
+        await fill(db, HISTORY, "other")
         for pipeline in ("query", "other"):
             offered = [{"environment_id": ENVIRONMENT, "pipeline": pipeline}] * QUEUED
             await db.fetch("select * from ops.enqueue_runs($1)", offered)
@@ -166,6 +166,13 @@ async def page_runs(hot: Hot) -> Call:
     return lambda: hot.db.fetch(query("runs_page"), ENVIRONMENT, None, None, None, None, 50)
 
 
+async def page_runs_behind_a_cursor(hot: Hot) -> Call:
+    last = await hot.db.fetchrow(
+        "select created_at, id from ops.runs order by created_at desc, id desc offset 1000 limit 1"
+    )
+    return lambda: hot.db.fetch(query("runs_page"), ENVIRONMENT, None, None, *last, 50)
+
+
 async def page_runs_of_a_pipeline(hot: Hot) -> Call:
     return lambda: hot.db.fetch(query("runs_page"), ENVIRONMENT, None, "query", None, None, 50)
 
@@ -202,6 +209,7 @@ CALLS: dict[str, tuple[Callable[[Hot], Awaitable[Call]], set[str]]] = {
     "follow events": (follow_events, {"run_events by run_events_pkey"}),
     "page events": (page_events, {"run_events by run_events_pkey"}),
     "page runs": (page_runs, {"runs by runs_newest_first, from end to end"}),
+    "page runs behind a cursor": (page_runs_behind_a_cursor, {"runs by runs_newest_first"}),
     "page runs of a pipeline": (page_runs_of_a_pipeline, {"runs by runs_of_a_pipeline_newest_first"}),
 }
 
@@ -233,18 +241,34 @@ async def run(hot: Hot, name: str, mode: str) -> list[Scan]:
     return scans
 
 
-@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize("name", sorted(CALLS))
+# Postgres takes the limit of a page, a parameter, for a tenth of the table: it never finds one plan for all pages cheap.
+MODES = {
+    name: ["force_custom_plan"] if name.startswith("page runs") else ["force_generic_plan", "force_custom_plan"]
+    for name in CALLS
+}
+
+
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in sorted(CALLS) for mode in MODES[name]])
 async def test_a_hot_call_reads_by_its_indexes_alone(hot: Hot, name: str, mode: str) -> None:
     assert faults(name, await run(hot, name, mode)) == []
 
 
-async def test_a_lost_index_is_noticed(hot: Hot) -> None:
-    await hot.db.execute("drop index ops.open_runs_waiting")
+LOST = {
+    "open_runs_waiting": "claim from one lane",
+    "open_runs_by_holder": "take",
+    "open_runs_by_due_time": "next due",
+    "runs_newest_first": "page runs",
+    "runs_of_a_pipeline_newest_first": "page runs of a pipeline",
+}
 
-    assert "not used: open_runs by open_runs_waiting" in faults(
-        "claim from one lane", await run(hot, "claim from one lane", "force_generic_plan")
-    )
+
+@pytest.mark.parametrize("index", sorted(LOST))
+async def test_a_lost_index_is_noticed(hot: Hot, index: str) -> None:
+    await hot.db.execute(f"drop index ops.{index}")
+
+    found = faults(LOST[index], await run(hot, LOST[index], "force_custom_plan"))
+
+    assert any(fault.startswith("not used: ") and f" by {index}" in fault for fault in found)
 
 
 async def test_a_statement_that_walks_the_history_is_noticed(hot: Hot) -> None:

@@ -6,7 +6,7 @@ from (
     where
         r.environment_id = $1
         and ($2::ops.run_state is null or r.state = $2)
-        and r.pipeline = coalesce($3::text, r.pipeline)
+        and ($3::text is null or r.pipeline = $3)
         and (r.pipeline <> 'query' or $3 is not null)
         and ($4::timestamptz is null or (r.created_at, r.id) < ($4, $5::uuid))
     order by r.created_at desc, r.id desc
