@@ -1496,7 +1496,9 @@ begin
   if not exists (select 1 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at <= v_now) then
     select min(q.due_at) into v_due from ops.open_runs as q where q.executor_id is null and not q.held;
   end if;
-  select min(r.lease_expires_at) into v_lease from ops.open_runs as q join ops.runs as r on r.id = q.run_id where q.executor_id is not null;
+  -- run by run of those that are held: a join might read the whole history instead
+  select min((select r.lease_expires_at from ops.runs as r where r.id = q.run_id)) into v_lease
+    from ops.open_runs as q where q.executor_id = any (array(select e.id from ops.executors as e));
   if exists (select 1 from ops.open_runs as q where q.held) then
     v_due := least(v_due, v_now + interval '1 second');  -- a window frees room without anybody's doing
   end if;

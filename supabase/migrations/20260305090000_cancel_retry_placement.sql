@@ -86,9 +86,11 @@ begin
   with mine as materialized (
     select r.id
       from ops.open_runs as q
-      join ops.runs as r on r.id = q.run_id
-     where q.executor_id = p_executor and r.state = 'claimed'
-     limit p_limit for update of r skip locked
+      cross join lateral (
+        select r.id from ops.runs as r where r.id = q.run_id and r.state = 'claimed' for update skip locked
+      ) as r
+     where q.executor_id = p_executor
+     limit p_limit
   ),
   started as (
     update ops.runs as r
@@ -166,8 +168,9 @@ begin
     from ops.runs as r
    where r.id = any (v_leased) and r.state = 'running';
   get diagnostics v_started = row_count;
-  -- what the dispatcher had leased to this executor
-  return query select * from ops.take_work(p_executor, p_limit - v_started);
+  if v_started < p_limit then  -- what the dispatcher had leased to this executor
+    return query select * from ops.take_work(p_executor, p_limit - v_started);
+  end if;
 end
 $$;
 comment on function ops.claim_work is
@@ -482,19 +485,27 @@ declare
 begin
   return query
   with lost as materialized (
-    select r.id, r.cancel_requested_at, r.state, r.losses, r.max_losses
+    -- run by run of those that are held: a join might read the whole history instead
+    select r.*
       from ops.open_runs as q
-      join ops.runs as r on r.id = q.run_id
-     where q.executor_id is not null and r.lease_expires_at < v_now
-     limit p_limit for update of r skip locked
+      cross join lateral (
+        select r.id, r.cancel_requested_at, r.state, r.losses, r.max_losses from ops.runs as r
+         where r.id = q.run_id and r.lease_expires_at < v_now for update skip locked
+      ) as r
+     where q.executor_id = any (array(select e.id from ops.executors as e))
+     limit p_limit
   ),
   overdue as materialized (
-    select r.id, r.cancel_requested_at, p.time_limit_seconds
+    select r.*
       from ops.open_runs as q
-      join ops.runs as r on r.id = q.run_id
-      join ops.pipelines as p on p.environment_id = r.environment_id and p.name = r.pipeline and p.time_limit_seconds is not null
-     where q.stop_at < v_now and q.executor_id is not null and r.state = 'running' and r.lease_expires_at >= v_now
-     limit p_limit for update of r skip locked
+      cross join lateral (
+        select r.id, r.cancel_requested_at, p.time_limit_seconds
+          from ops.runs as r
+          join ops.pipelines as p on p.environment_id = r.environment_id and p.name = r.pipeline and p.time_limit_seconds is not null
+         where r.id = q.run_id and r.state = 'running' and r.lease_expires_at >= v_now for update of r skip locked
+      ) as r
+     where q.stop_at < v_now and q.executor_id is not null
+     limit p_limit
   ),
   verdict as materialized (
     select l.id, false as overdue, null::integer as time_limit_seconds, l.cancel_requested_at is not null as canceled,
