@@ -53,10 +53,12 @@ class Recorder:
         self._book.touch()
         self._facts: list[dict[str, Any]] = []
         self._read = 0
-        self._process = subprocess.Popen([sys.executable, "-m", "support.recorder", self.address, str(self._book)])
+        argv = [sys.executable, "-m", "support.recorder", self.address, str(self._book)]
+        self._process = subprocess.Popen(argv, cwd=Path(__file__).parents[1])
 
     async def listens(self) -> Mouth:
         while not Path(self.address).exists():  # noqa: ASYNC110 - another process makes it
+            assert self._process.poll() is None, "the recorder did not come up"
             await anyio.sleep(0.02)
         return Mouth(self.address)
 
