@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-MET = {True: "yes", False: "NO", None: "not measured"}
+MET = {True: "yes", False: "NO", None: "-"}
 RESULTS = Path(__file__).parent / "results"
 
 

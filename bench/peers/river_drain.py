@@ -1,7 +1,7 @@
-"""River's own benchmark as a burn-down, built from the folder beside this file into a cache the first time.
+"""River's own benchmark, built from the folder beside this file into a cache the first time.
 
-Usage: python -m bench.peers.river_drain DSN N. Prints jobs per second as River reports them: from the client's start
-to the last job behind its completer.
+Usage: python -m bench.peers.river_drain DSN seconds|jobs N. `seconds` is what `river bench` does: jobs are inserted
+while others are worked. `jobs` inserts N first and burns them down. Prints jobs per second as River reports them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def program() -> Path:
     return made
 
 
-def drain(dsn: str, jobs: int) -> float:
-    """Jobs per second."""
-    argv = [str(program()), "-database-url", dsn, "-jobs", str(jobs)]
+def drain(dsn: str, kind: str, amount: int) -> float:
+    """Jobs per second. kind: seconds or jobs."""
+    argv = [str(program()), "-database-url", dsn, f"-{kind}", str(amount)]
     output = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300).stdout
     found = SUMMARY.search(output)
     if found is None:
@@ -70,4 +70,4 @@ def _digest() -> str:
 
 
 if __name__ == "__main__":
-    print(drain(sys.argv[1], int(sys.argv[2])))
+    print(drain(sys.argv[1], sys.argv[2], int(sys.argv[3])))

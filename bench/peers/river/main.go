@@ -1,4 +1,5 @@
-// River's own benchmark, linked against the newest River: burns down n no-op jobs and prints its own summary line.
+// River's own benchmark, linked against the newest River: it prints its own summary line. With -seconds it works no-op jobs
+// while it inserts more, as `river bench` does; with -jobs it inserts so many first and burns them down.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/cmd/river/riverbench"
@@ -16,14 +18,15 @@ import (
 
 func main() {
 	url := flag.String("database-url", "", "where the jobs are")
-	jobs := flag.Int("jobs", 100_000, "how many to burn down")
+	jobs := flag.Int("jobs", 0, "how many to burn down")
+	seconds := flag.Int("seconds", 0, "how long to work")
 	flag.Parse()
-	if err := burnDown(context.Background(), *url, *jobs); err != nil {
+	if err := run(context.Background(), *url, time.Duration(*seconds)*time.Second, *jobs); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func burnDown(ctx context.Context, url string, jobs int) error {
+func run(ctx context.Context, url string, duration time.Duration, jobs int) error {
 	settings, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return err
@@ -43,5 +46,5 @@ func burnDown(ctx context.Context, url string, jobs int) error {
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return err
 	}
-	return riverbench.NewBenchmarker(driver, &riverbench.Config{Logger: quiet}).Run(ctx, 0, jobs)
+	return riverbench.NewBenchmarker(driver, &riverbench.Config{Logger: quiet}).Run(ctx, duration, jobs)
 }
