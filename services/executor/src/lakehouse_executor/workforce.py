@@ -140,25 +140,30 @@ def _present_staff() -> Staff:
 
 async def in_worker(workers: anyio.CapacityLimiter, work: str, function: Callable[..., Result], *args: Any) -> Result:
     """Run one call in a worker process; cancelling the caller stops it. Raises WorkerDied when it ends early."""
-    staff = _present_staff()
     async with workers:
-        started = time.monotonic()
-        worker: Worker | None = None
-        answer: Answer | None = None
-        try:
-            worker = await staff.take()
-            answer = await worker.call(function, args)
-        except (EOFError, OSError) as error:
-            reason = "it did not start" if worker is None else await to_thread.run_sync(worker.bury)
-            worker = None
-            raise WorkerDied(work=work, reason=reason) from error
-        finally:
-            _meter(answer, started)
-            if worker is not None:
-                await _let_go(staff, worker, usable=answer is not None)
+        answer = await _answer(_present_staff(), work, function, args)
     if answer.raised:
         raise answer.value
     return answer.value
+
+
+async def _answer(staff: Staff, work: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Answer:
+    started = time.monotonic()
+    worker: Worker | None = None
+    answer: Answer | None = None
+    try:
+        worker = await staff.take()
+        answer = await worker.call(function, args)
+    except (EOFError, OSError) as error:
+        reason = "it did not start" if worker is None else await to_thread.run_sync(worker.bury)
+        worker = None
+        raise WorkerDied(work=work, reason=reason) from error
+    else:
+        return answer
+    finally:
+        _meter(answer, started)
+        if worker is not None:
+            await _let_go(staff, worker, usable=answer is not None)
 
 
 async def _let_go(staff: Staff, worker: Worker, *, usable: bool) -> None:
