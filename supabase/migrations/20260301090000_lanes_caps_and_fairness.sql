@@ -900,6 +900,7 @@ begin
           select count(*) from (
             select 1 from ops.open_runs as q
              where q.lane_id = p_lane and q.executor_id is null and not q.recovering and q.due_at <= ops.now() limit p_limit) as w))
+       and r.lease_token is not null  -- asked again of the locked row: one that went back to wait meanwhile is for others to lock
        for update of r skip locked  -- one that is being written just now may be ending by itself
   loop
     perform ops.cancel_run(v_run, 'cap ' || (select c.name from ops.caps as c where c.id = p_cap), 'the cap was full and cancels the oldest run');

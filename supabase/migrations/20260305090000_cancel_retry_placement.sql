@@ -160,7 +160,10 @@ begin
   end if;
   if cardinality(v_leased) = p_limit then
     update ops.executors as e set pulling_until = v_now + interval '1 second'
-     where e.id = p_executor and (e.pulling_until is null or e.pulling_until < v_now + interval '500 milliseconds');
+     where e.id = (
+       select x.id from ops.executors as x
+        where x.id = p_executor and (x.pulling_until is null or x.pulling_until < v_now + interval '500 milliseconds')
+          for no key update skip locked);  -- who writes it just now may wait for the lock on leases, which this transaction holds
   end if;
   return query
   select r.id, r.attempt, r.lease_token, v_lease_ms, r.environment_id, r.pipeline, r.bundle, r.params, r.phases::text[], r.checkpoint,
