@@ -445,7 +445,9 @@ async def test_a_statement_that_ran_out_of_time_is_said_to_be_canceled(cli: Cli)
 
     error = json.loads(cli.said)["error"]
     assert error["code"] == "TIMED_OUT"
-    assert error["message"] == "The statement was queued after 0.1 s: it was canceled."
+    assert error["message"] == (
+        "The statement was queued after 0.1 s, waiting for an executor with free slots: none is alive; it was canceled."
+    )
     assert "goes on" not in cli.said
 
 

@@ -109,13 +109,14 @@ async def _end_of(
 
 def _give_up(waited: dict[str, Any], now: dict[str, Any], timeout: float) -> Exit:
     """Say that time was up. waited: the run as it was then, which is the exit code's matter. now: after the cancel."""
-    from lakehouse.output.progress import doing  # noqa: PLC0415
+    from lakehouse.output.wait_words import waits_for  # noqa: PLC0415
 
-    where = doing(waited) if waited["wait_reason"] else waited["state"]
+    reason = waits_for(waited["wait_reason"])
+    waiting = f", waiting for {reason}" if reason else ""
     outcome = "it was canceled" if now["state"] == "canceled" else "its executor was told to stop it"
     fault = {
         "code": "CAP_EXCEEDED" if waited["state"] == "held" else "TIMED_OUT",
-        "message": f"The statement was {where} after {timeout:g} s: {outcome}.",
+        "message": f"The statement was {waited['state']} after {timeout:g} s{waiting}; {outcome}.",
         "hint": f"--timeout gives it more time; `lakehouse query show {now['id']}` shows what became of it.",
     }
     report(fault, as_json=output().wanted in MACHINE_FORMATS, title="Not ended")
