@@ -960,6 +960,32 @@ comment on function ops.close_partition is 'Trigger: a new event partition is re
 create trigger new_partitions_are_closed after insert on ops.event_partitions for each row execute function ops.close_partition();
 
 -- ---------------------------------------------------------------------------------------------------------------
+-- Foreign keys: each has an index, or what it points to cannot go
+-- ---------------------------------------------------------------------------------------------------------------
+create index alerts_of_an_environment_newest_first on ops.alerts (environment_id, created_at desc, id desc);
+
+-- An index for each would be written with every run and read by nobody. Runs take both keys from tables that keep their foreign keys.
+-- squawk-ignore ban-drop-constraint
+alter table ops.runs drop constraint runs_bundle_fkey;
+-- squawk-ignore ban-drop-constraint
+alter table ops.open_runs drop constraint open_runs_lane_id_fkey;
+create function ops.refuse_removal() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform ops.refuse('NOT_ALLOWED', 403, format('%s of %s.%s is refused: runs name its rows', tg_op, tg_table_schema, tg_table_name),
+                     'Rows of it stay for good.');
+  return null;
+end
+$$;
+comment on function ops.refuse_removal is 'Trigger that keeps rows which runs name without a foreign key.';
+create trigger bundles_stay before delete or truncate or update of digest on ops.bundles
+  for each statement execute function ops.refuse_removal();
+create trigger lanes_stay before delete or truncate or update of id on ops.lanes
+  for each statement execute function ops.refuse_removal();
+
+-- ---------------------------------------------------------------------------------------------------------------
 -- Grants
 -- ---------------------------------------------------------------------------------------------------------------
 do $$

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 ROOT = Path(__file__).parents[2]
-NO_DEBIAN = 3
+NOT_TO_BE_HAD = 3
 TOKEN = re.compile(
     r"""
     --[^\n]*                                 # comment to the end of the line
@@ -49,11 +49,15 @@ def statements(script: str) -> Iterator[str]:
         yield script[begin:]
 
 
-def pgtap() -> str | None:
-    """pgTAP's SQL without psql's own commands; None where it is not to be had, which only Debian may not say."""
+class Missing(Exception):
+    """pgTAP is neither here nor to be had; the text says why and what to install."""
+
+
+def pgtap() -> str:
+    """pgTAP's SQL without psql's own commands. Raises Missing."""
     found = subprocess.run([ROOT / "tools" / "pgtap.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if found.returncode == NO_DEBIAN:
-        return None
+    if found.returncode == NOT_TO_BE_HAD:
+        raise Missing(found.stderr.strip().splitlines()[-1])
     assert found.returncode == 0, found.stderr
     text = (ROOT / found.stdout.strip()).read_text(encoding="utf-8")
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("\\"))

@@ -19,6 +19,33 @@ async def test_events_are_never_changed(plane: Plane, change: str) -> None:
         await plane.db.execute(change)
 
 
+async def test_nobody_who_logs_in_changes_events_by_the_log_or_its_partitions(plane: Plane) -> None:
+    await plane.db.execute("select ops.ensure_event_partitions(3)")
+    starts = await plane.db.fetch("select name, from_seq from ops.event_partitions order by from_seq")
+    for start in starts:
+        await plane.db.execute("select setval('ops.run_events_seq', $1)", start["from_seq"] + 1)
+        await plane.enqueue()
+    filled = await plane.db.fetch("select distinct tableoid::regclass::text as name from ops.run_events")
+    people = await plane.db.fetch("select rolname from pg_roles where rolcanlogin")
+    assert len(filled) == len(starts) >= 3
+    assert len(people) >= 6, "the services and the owner"
+    done = []
+
+    for person in people:
+        await plane.db.execute(f"set session authorization {person['rolname']}")
+        for table in ["ops.run_events", *(row["name"] for row in filled)]:
+            for change in (f"update {table} set type = 'X'", f"delete from {table}", f"truncate {table}"):
+                try:
+                    await plane.db.execute(change)
+                except asyncpg.PostgresError as refused:
+                    if "permission denied" in str(refused) or "events are never changed" in str(refused):
+                        continue
+                done.append((person["rolname"], change))
+        await plane.db.execute("reset session authorization")
+
+    assert done == []
+
+
 async def test_a_follower_misses_no_event_that_commits_late(plane: Plane) -> None:
     late = await asyncpg.connect(plane.dsn)
     transaction = late.transaction()

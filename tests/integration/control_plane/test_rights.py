@@ -204,7 +204,7 @@ async def test_the_control_room_reads_everything_people_may_see(plane: Plane) ->
         ("lakehouse_executor", "select * from ops.claim_work(gen_random_uuid(), 1)"),
         ("lakehouse_scorer", "select * from ops.read_events('scorer', 1)"),
         ("lakehouse_notifier", "select * from ops.lease_notifications(1, 1000)"),
-        ("lakehouse_controlroom", "select ops.cap_allow(gen_random_uuid(), 'x')"),
+        ("lakehouse_controlroom", f"select ops.cap_allow('{ENVIRONMENT}', 'query')"),
     ],
 )
 async def test_types_planted_in_pg_temp_do_not_run_with_the_owner_s_rights(plane: Plane, role: str, call: str) -> None:
