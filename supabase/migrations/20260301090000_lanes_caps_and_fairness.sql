@@ -5,9 +5,20 @@
 --
 -- Caps, their ledger and open runs are small, so that rewriting and checking them takes no time that anybody notices; what is dropped was
 -- called by functions that this file replaces, and nothing of release 0.1 outside the database names it.
--- squawk-ignore-file adding-field-with-default, adding-foreign-key-constraint, adding-not-nullable-field, ban-drop-column, ban-drop-constraint
--- squawk-ignore-file ban-drop-function, ban-drop-table, changing-column-type, constraint-missing-not-valid, renaming-column
+-- squawk-ignore-file adding-field-with-default, adding-foreign-key-constraint, adding-not-nullable-field, ban-drop-constraint
+-- squawk-ignore-file ban-drop-function, ban-drop-not-null, ban-drop-table, changing-column-type, constraint-missing-not-valid, renaming-column
 -- squawk-ignore-file require-concurrent-index-deletion
+
+-- In plpgsql, whose plans last as long as a session: this is called several times by everything, and Postgres plans a function in SQL anew in
+-- each statement that calls it.
+create or replace function ops.now() returns timestamptz
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return pg_catalog.clock_timestamp() + (select c.shift from ops.clock as c);
+end
+$$;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What pipelines, runs and projects say about placement, limits and shares
@@ -73,7 +84,8 @@ update ops.open_runs as q
  where r.id = q.run_id and l.labels = '{}' and l.requires = q.requires and l.prefers = '';
 update ops.runs as r set lane_id = q.lane_id from ops.open_runs as q where q.run_id = r.id;
 alter table ops.open_runs alter column lane_id set not null, alter column rank set not null;
-alter table ops.open_runs drop column requires, drop column priority;
+-- dropped by a later file: a call that waits behind this one goes on with the text it began with, and names both columns
+alter table ops.open_runs alter column requires drop not null, alter column priority drop not null;
 create index open_runs_waiting on ops.open_runs (lane_id, rank, run_id) where executor_id is null and not recovering;
 create index open_runs_by_due_time on ops.open_runs (due_at) where executor_id is null;
 create index open_runs_recovering on ops.open_runs (due_at) where executor_id is null and recovering;
@@ -435,6 +447,19 @@ end
 $$;
 comment on function ops.lane_of is 'The lane of a pipeline''s runs with these labels, made when it is new; null for an unknown pipeline. Callers: functions here.';
 
+create function ops.find_lane() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update ops.runs as r set lane_id = ops.lane_of(r.environment_id, r.pipeline, '{}') where r.id = new.run_id returning r.lane_id into new.lane_id;
+  new.rank := new.due_at - new.priority * interval '5 minutes';
+  return new;
+end
+$$;
+comment on function ops.find_lane is 'Puts a run into its lane that a call from before this file opens behind it; a later file drops it. Callers: triggers.';
+create trigger open_runs_find_their_lane before insert on ops.open_runs for each row when (new.lane_id is null) execute function ops.find_lane();
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Leasing by lane
 -- ---------------------------------------------------------------------------------------------------------------
@@ -459,34 +484,40 @@ $$;
 comment on function ops.cap_rooms is 'What is left under each cap, in the order they are given. Callers: ops.lease_due.';
 
 create function ops.waiting_lanes() returns integer[]
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
 set enable_seqscan = off
 set jit = off
 as $$
-  -- a loose scan of open_runs_waiting: one step per lane that has runs waiting, however long its queue is
-  with recursive lane as (
-    (select q.lane_id as id from ops.open_runs as q where q.executor_id is null and not q.recovering order by q.lane_id limit 1)
-    union all
-    select (select q.lane_id from ops.open_runs as q
-             where q.executor_id is null and not q.recovering and q.lane_id > l.id order by q.lane_id limit 1)
-      from lane as l where l.id is not null
-  )
-  select array(
-    select l.id from lane as l where l.id is not null
-    union
-    select distinct q.lane_id from ops.open_runs as q where q.executor_id is null and q.recovering)
+begin
+  return (
+    -- a loose scan of open_runs_waiting: one step per lane that has runs waiting, however long its queue is
+    with recursive lane as (
+      (select q.lane_id as id from ops.open_runs as q where q.executor_id is null and not q.recovering order by q.lane_id limit 1)
+      union all
+      select (select q.lane_id from ops.open_runs as q
+               where q.executor_id is null and not q.recovering and q.lane_id > l.id order by q.lane_id limit 1)
+        from lane as l where l.id is not null
+    )
+    select array(
+      select l.id from lane as l where l.id is not null
+      union
+      select distinct q.lane_id from ops.open_runs as q where q.executor_id is null and q.recovering)
+  );
+end
 $$;
 comment on function ops.waiting_lanes is 'Lanes with a run that no executor holds. Callers: functions here.';
 
 create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer)
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
 set enable_seqscan = off
 set jit = off
 as $$
+begin
+  return query
   with free as materialized (
     select e.id, e.capabilities, (e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id))::integer as slots
       from ops.executors as e
@@ -497,30 +528,38 @@ as $$
        and not e.draining and e.lost_at is null
        and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s)
   )
-  select f.id, f.capabilities, f.slots from free as f where f.slots > 0
+  select f.id, f.capabilities, f.slots from free as f where f.slots > 0;
+end
 $$;
 comment on function ops.free_executors is 'Executors that can take work now, or the one that pulls, with their free slots. Callers: functions here.';
 
 create function ops.free_slots(p_needs text[], p_prefers text, p_limit integer, p_only uuid, p_now timestamptz) returns uuid[]
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-  -- preferred executors first, then by depth, so that work spreads over executors before it piles up on one
-  select array(
-    select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
-     where f.capabilities @> p_needs
-     order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit)
+begin
+  return (
+    -- preferred executors first, then by depth, so that work spreads over executors before it piles up on one
+    select array(
+      select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
+       where f.capabilities @> p_needs
+       order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit)
+  );
+end
 $$;
 comment on function ops.free_slots is 'Executors that can take work with these needs, each as often as it has free slots, in the order of use. Callers: functions here.';
 
 create function ops.choose_in_lane(p_lane integer, p_slots integer, p_room integer, p_now timestamptz) returns uuid[]
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set jit = off  -- compiling costs more than these statements ever take
 as $$
+declare
+  v_runs uuid[];
+begin
   with recovering as materialized (
     select q.run_id from ops.open_runs as q
      where q.executor_id is null and q.recovering and q.due_at <= p_now and q.lane_id = p_lane
@@ -535,6 +574,9 @@ as $$
        order by q.rank, q.run_id limit (select greatest(least(p_slots, p_room) - count(*), 0) from recovering) for update of q skip locked
     ) as w
   )
+    into v_runs;
+  return v_runs;
+end
 $$;
 comment on function ops.choose_in_lane is
   'Locks the next runs of the only lane that waits: recovering ones first, whatever the room under its caps. Callers: ops.lease_due.';
@@ -646,7 +688,6 @@ begin
       from matched as m
      where q.run_id = m.run_id
        and q.run_id = any (p_runs)  -- keeps the plan on the primary key
-    returning q.run_id, q.lane_id
   ),
   leased as (
     update ops.runs as r
@@ -660,11 +701,21 @@ begin
      where r.id = m.run_id
        and r.id = any (p_runs)
     returning r.id, r.executor_id, r.event_seq, r.attempt, r.phase
-  ),
-  taken as materialized (
-    select k.lane_id, count(*) as runs from marked as k where cardinality(p_caps) > 0 group by k.lane_id
-  ),
-  charged as (
+  )
+  insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
+  select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', p_now,
+         case when p_only is null then jsonb_build_object('executor', l.executor_id) else v_by end
+    from leased as l
+  union all
+  select l.id, l.event_seq, l.attempt, 'PHASE_STARTED', p_now, jsonb_build_object('phase', l.phase) from leased as l where p_start;
+
+  if cardinality(p_caps) > 0 then
+    with marked as materialized (
+      select q.run_id, q.lane_id from ops.open_runs as q where q.run_id = any (p_runs)
+    ),
+    taken as (
+      select k.lane_id, count(*) as runs from marked as k group by k.lane_id
+    )
     insert into ops.cap_usage as u (cap_id, at, amount, run_ids)
     select c.id, ops.ledger_row(c, p_now), sum(t.runs),
            array(select k.run_id from marked as k where k.lane_id in (select x.lane_id from ops.lane_caps as x where x.cap_id = c.id) limit 5)
@@ -676,15 +727,9 @@ begin
     select c.id, ops.ledger_row(c, p_now), cardinality(p_runs), p_runs[1:5]
       from ops.executors as e
       join ops.caps as c on c.enabled and c.scope = 'executor' and c.subject = e.name and c.kind = 'runs'
-     where cardinality(p_caps) > 0 and e.id = p_only
-        on conflict (cap_id, at) do update set amount = u.amount + excluded.amount, run_ids = (excluded.run_ids || u.run_ids)[1:5]
-  )
-  insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
-  select l.id, l.event_seq - p_start::integer, l.attempt, 'PHASE_CLAIMED', p_now,
-         case when p_only is null then jsonb_build_object('executor', l.executor_id) else v_by end
-    from leased as l
-  union all
-  select l.id, l.event_seq, l.attempt, 'PHASE_STARTED', p_now, jsonb_build_object('phase', l.phase) from leased as l where p_start;
+     where e.id = p_only
+        on conflict (cap_id, at) do update set amount = u.amount + excluded.amount, run_ids = (excluded.run_ids || u.run_ids)[1:5];
+  end if;
 end
 $$;
 comment on function ops.lease_chosen is 'Leases each run to the executor beside it, with its events and what caps count. The caller holds the runs'' locks. Callers: ops.lease_due.';

@@ -15,7 +15,12 @@ comment on column ops.runs.events_new is 'How many of them the last beat or fini
 
 alter table ops.pipelines add column time_limit_seconds integer check (time_limit_seconds between 1 and 31622400);
 comment on column ops.pipelines.time_limit_seconds is 'How long one attempt of a run may work; null: for ever.';
-alter table ops.open_runs add column stop_at timestamptz;
+-- Release 0.1 names these two columns in functions alone, and those are replaced; calls that began before have ended since.
+drop trigger open_runs_find_their_lane on ops.open_runs;
+-- squawk-ignore ban-drop-function
+drop function ops.find_lane();
+-- squawk-ignore ban-drop-column
+alter table ops.open_runs add column stop_at timestamptz, drop column requires, drop column priority;
 create index open_runs_by_time_limit on ops.open_runs (stop_at) where stop_at is not null;
 comment on column ops.open_runs.stop_at is
   'When the attempt is ended here for its time limit: one lease later than its executor ends it, for executors that do not.';

@@ -57,7 +57,7 @@ class Recorder:
         self._process = subprocess.Popen(argv, cwd=Path(__file__).parents[1])
 
     async def listens(self) -> Mouth:
-        while not Path(self.address).exists():  # noqa: ASYNC110 - another process makes it
+        while not Path(self.address).exists():
             assert self._process.poll() is None, "the recorder did not come up"
             await anyio.sleep(0.02)
         return Mouth(self.address)

@@ -33,7 +33,7 @@ PIPELINE, LATER = "flow", "later"
 WAITING = 50_000
 LONGEST_GAP_S = 1.0
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(240)
 
 
 @dataclass
@@ -47,6 +47,7 @@ class Flow:
     recorder: Recorder
     mouth: Mouth
     fed: int = 0
+    feeder: asyncio.Task[None] | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start_old(self, service: str, name: str) -> None:
@@ -65,7 +66,15 @@ class Flow:
             }  # fmt: skip
         self.house.start(service, name=name, module=module, **extra)
 
-    async def feed(self) -> None:
+    def start_feeding(self) -> None:
+        self.feeder = asyncio.create_task(self._feed())
+
+    async def stop_feeding(self) -> None:
+        self.stopped.set()
+        if self.feeder is not None:
+            await self.feeder
+
+    async def _feed(self) -> None:
         """A hundred runs a second, in small batches, through the function that both releases call."""
         offered = [{"environment_id": ENVIRONMENT, "pipeline": PIPELINE}] * 5
         while not self.stopped.is_set():
@@ -106,9 +115,11 @@ async def flowing(postgres: ThrowawayPostgres, release: Release, folder: Path) -
     await db.execute("update ops.settings set lease_ms = 3000, start_timeout_ms = 3000, executor_ttl_ms = 3000")
     with tempfile.TemporaryDirectory(prefix="upgrade-") as place:
         recorder = Recorder(Path(place))
+        flow = Flow(house, release, db, feeding, recorder, await recorder.listens())
         try:
-            yield Flow(house, release, db, feeding, recorder, await recorder.listens())
+            yield flow
         finally:
+            await flow.stop_feeding()
             house.stop_all()
             recorder.close()
             await db.close()
@@ -130,7 +141,7 @@ async def test_release_0_1_and_this_code_work_side_by_side_and_migrating_blocks_
             flow.start_old(service, f"old-{service}")
         for number in range(2):
             flow.start_old("executor", f"old-{number}")
-        feeder = asyncio.create_task(flow.feed())
+        flow.start_feeding()
         await flow.until_started("old-0", 50)
 
         gaps = await migrated(flow)
@@ -148,8 +159,7 @@ async def test_release_0_1_and_this_code_work_side_by_side_and_migrating_blocks_
         for name in ("old-0", "old-dispatcher"):
             flow.house.processes[name].terminate()
         await flow.until_started("new-0", 200)
-        flow.stopped.set()
-        await feeder
+        await flow.stop_feeding()
         await everything_ends(flow)
         flow.house.stop_all()
         heard = flow.recorder.finish(flow.mouth)

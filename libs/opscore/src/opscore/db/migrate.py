@@ -2,10 +2,14 @@
 
 Keeps the Supabase CLI's own history table, so that either tool finds nothing to do after the other; beside it
 a checksum per file, so that a migration edited after it was applied is refused instead of silently ignored.
+
+Services go on working meanwhile. Whoever waits for a table lets everybody else wait behind it, so a migration waits for
+half a second at most, lets them through and begins again; the same when it and others wait for each other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +22,10 @@ from opscore.db.errors import translated
 from opscore.domain.errors import Conflict, NotFound
 
 LOCK_KEY = 7_402_151_988_310_447  # any constant; one per product, so that two runners wait for each other
+LONGEST_WAIT_MS = 500  # below Postgres' own deadlock_timeout: nobody stands still for as long as that
+PAUSE_S = 0.25
+TRIES = 240
+IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 HISTORY = """
 create schema if not exists supabase_migrations;
@@ -74,7 +82,20 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, on_progre
         await _check(connection, migration)
         return False
     on_progress(f"{migration.version}_{migration.name}")
+    for _ in range(TRIES - 1):
+        try:
+            await _run(connection, migration)
+        except IN_THE_WAY:
+            await asyncio.sleep(PAUSE_S)
+        else:
+            return True
+    await _run(connection, migration)
+    return True
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration) -> None:
     async with connection.transaction():
+        await connection.execute(f"set local lock_timeout = {LONGEST_WAIT_MS}")
         await connection.execute(migration.sql)
         await connection.execute(
             "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, $2, $3)",
@@ -83,7 +104,6 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, on_progre
             migration.name,
         )
         await _remember(connection, migration)
-    return True
 
 
 async def _check(connection: asyncpg.Connection, migration: Migration) -> None:
