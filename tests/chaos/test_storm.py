@@ -47,7 +47,7 @@ async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: 
     connection = await asyncpg.connect(dsn)
     await set_codecs(connection)
     await Plane(connection, dsn).pipeline(
-        PIPELINE, retries={"max_attempts": 100, "first_seconds": 1, "longest_seconds": 1, "max_losses": 10_000}
+        PIPELINE, retries={"max_attempts": 100, "first_seconds": 1, "longest_seconds": 1, "max_losses": 1000}
     )
     await connection.execute("update ops.settings set lease_ms = 2000, start_timeout_ms = 2000, executor_ttl_ms = 2000")
     await connection.close()
@@ -61,6 +61,10 @@ async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: 
             recorder.close()
 
 
+def assert_sound(storm: Storm, faults: list[str]) -> None:
+    assert not faults, f"{storm}\n{len(faults)} faults:\n" + "\n".join(faults[:50])
+
+
 async def test_a_storm_loses_and_doubles_nothing(postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path) -> None:
     dose = Dose.share(SHARE)
     async with storm_over(postgres, control_dsn, tmp_path, dose) as storm:
@@ -72,13 +76,9 @@ async def test_a_storm_loses_and_doubles_nothing(postgres: ThrowawayPostgres, co
 
         lost_leases = await storm.database.fetchval(LOST_LEASES)
         refused = storm.recorder.counts["refused"]
-        sys.stdout.write(
-            f"{took:.0f} s: {storm.offered} runs, {storm.killed.total()} kills {dict(storm.killed)}, {storm.crashed} crashes "
-            f"of Postgres, {storm.cut} connections cut, {storm.zombies} zombies; {lost_leases} leases lost, "
-            f"{refused} stale writes refused\n"
-        )
-        assert await judge(control_dsn, PIPELINE, heard) == []
-        assert storm.offered == dose.runs
+        sys.stdout.write(f"{took:.0f} s: {storm}; {lost_leases} leases lost, {refused} stale writes refused\n")
+        assert_sound(storm, await judge(control_dsn, PIPELINE, heard))
+        assert storm.offered >= dose.runs
         assert storm.killed.total() >= dose.kills
         assert set(storm.killed) == set(SERVICES)
         assert (storm.crashed, storm.cut) == (dose.crashes, dose.terminations)

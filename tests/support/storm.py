@@ -7,7 +7,7 @@ only once it was seen to have hit.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import os
 import random
 import signal
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -33,8 +33,10 @@ SLEEPER = "sleeper"
 PIPELINE = "storm"
 BACKLOG = 60  # runs that are offered before the first fault, and ahead of the faults from then on
 BATCH = 50
+TRICKLE = 10  # runs that are offered ahead of their time when there is nothing left to do
 
 SHORT_LIFE = 2.0  # seconds
+PATIENCE = 120.0  # seconds in which some fault must hit, or in which everything must end after the last one
 
 CONNECTIONS = """
     select pid from pg_stat_activity
@@ -78,27 +80,43 @@ class Storm:
     cut: int = 0
     zombies: int = 0
     offered: int = 0
+    _slept: int = 0
+    _stuck_at: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(PATIENCE))
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}, {self.dose}; hit so far: {self.offered} runs offered, {self.killed.total()} kills "
+            f"{dict(self.killed)}, {self.crashed} crashes of Postgres, {self.cut} connections cut, {self.zombies} zombies; "
+            f"fell by themselves: {dict(self.fallen)}; heard: {dict(self.recorder.counts)}"
+        )
 
     async def blow(self) -> None:
-        """Until the whole dose has hit and every run has ended."""
+        """Until the whole dose has hit and every run has ended; TimeoutError when nothing moves any more."""
         for service in (*SERVICES, SLEEPER):
             self._start(service)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._offer())
-            group.create_task(self._crash())
-            group.create_task(self._cut())
-            group.create_task(self._wake_sleepers())
-            for service in SERVICES:
-                group.create_task(self._kill(service))
-        await self._everything_ends()
+        async with self._stuck_at:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._offer())
+                group.create_task(self._crash())
+                group.create_task(self._cut())
+                group.create_task(self._wake_sleepers())
+                for service in SERVICES:
+                    group.create_task(self._kill(service))
+            await self._everything_ends()
+
+    def _goes_on(self) -> None:
+        self._stuck_at.reschedule(asyncio.get_running_loop().time() + PATIENCE)
 
     # --- work -------------------------------------------------------------------------------------------------------
 
     async def _offer(self) -> None:
-        while self.offered < self.dose.runs:
-            share = min(self._faults() / max(self._all_faults(), 1), 1.0)
-            if self.offered <= self.dose.runs * share + BACKLOG or await self._idle():
-                await self._enqueue(min(BATCH, self.dose.runs - self.offered))
+        """As many runs as faults have hit, in proportion; more only when a zombie is wanted and there is no work for it."""
+        while self.offered < self.dose.runs or self.zombies < self.dose.zombies:
+            due = min(math.ceil(self.dose.runs * self._faults() / self._all_faults()) + BACKLOG, self.dose.runs)
+            if self.offered < due:
+                await self._enqueue(min(BATCH, due - self.offered))
+            elif not await self._persist(lambda: self.database.fetchval(OPEN)):
+                await self._enqueue(TRICKLE)
             await asyncio.sleep(0.1)
 
     async def _enqueue(self, count: int) -> None:
@@ -111,13 +129,9 @@ class Storm:
             self.mouth.say("enqueued", run=row["run_id"])
         self.offered += count
 
-    async def _idle(self) -> bool:
-        return await self._persist(lambda: self.database.fetchval("select count(*) < 20 from ops.open_runs"))
-
     async def _everything_ends(self) -> None:
-        async with asyncio.timeout(300):
-            while await self._persist(lambda: self.database.fetchval(OPEN)):  # noqa: ASYNC110 - others end them
-                await asyncio.sleep(0.2)
+        while await self._persist(lambda: self.database.fetchval(OPEN)):  # noqa: ASYNC110 - others end them
+            await asyncio.sleep(0.2)
 
     def _faults(self) -> int:
         return self.killed.total() + self.crashed + self.cut + self.zombies
@@ -134,12 +148,10 @@ class Storm:
         """
         chance = random.Random(f"{self.seed}:{service}")
         longest, ended = SHORT_LIFE, 0
-        while not self._enough_killed():
+        while not self._enough_killed(service):
             if chance.random() < 0.7:
                 await self._ready(service)
             await asyncio.sleep(chance.uniform(0.0, longest))
-            if self._enough_killed():
-                return
             self._kill_now(service)
             self._start(service)
             self.recorder.heard()
@@ -147,14 +159,16 @@ class Storm:
             longest = min(longest * 2, 60.0) if fruitless else SHORT_LIFE
             ended = self.recorder.counts["ended"]
 
-    def _enough_killed(self) -> bool:
-        return self.killed.total() >= self.dose.kills
+    def _enough_killed(self, service: str) -> bool:
+        """Each has its part, so that nobody dies in another's place only because it is quicker to come back."""
+        return self.killed[service] * len(SERVICES) >= self.dose.kills
 
     def _kill_now(self, service: str) -> None:
         process = self.house.processes[service]
         self.fallen[service] += process.poll() is not None
         self.house.kill(service)
         self.killed[service] += process.returncode == -signal.SIGKILL
+        self._goes_on()
 
     def _start(self, name: str) -> None:
         health = self.house.folder / f"{name}.health"
@@ -163,13 +177,16 @@ class Storm:
         if name in EXECUTORS or name == SLEEPER:
             extra |= {"STORM_RECORDER": self.recorder.address, "LAKEHOUSE_EXECUTOR_SLOTS": "10"}
             if name == SLEEPER:
-                extra |= {"STORM_STALL_EVERY": "4", "LAKEHOUSE_EXECUTOR_NAME": SLEEPER, "LAKEHOUSE_EXECUTOR_SLOTS": "3"}
+                extra |= {"STORM_STALL_EVERY": "1", "LAKEHOUSE_EXECUTOR_NAME": SLEEPER, "LAKEHOUSE_EXECUTOR_SLOTS": "1"}
             self.house.start("executor", name=name, module="support.storm_executor", **extra)
         else:
             self.house.start(name, **extra)
 
     async def _ready(self, name: str) -> None:
-        while not (self.house.folder / f"{name}.health").exists():  # noqa: ASYNC110 - another process writes it
+        """Until it has come up, or has ended before it did."""
+        process = self.house.processes[name]
+        health = self.house.folder / f"{name}.health"
+        while process.poll() is None and not health.exists():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.05)
 
     # --- crashes and cut connections --------------------------------------------------------------------------------
@@ -185,6 +202,7 @@ class Storm:
                 await asyncio.sleep(0.01)
             await server.restart()
             self.crashed += server.identity is not None and server.identity.pid != before.pid
+            self._goes_on()
 
     async def _cut(self) -> None:
         chance = random.Random(f"{self.seed}:connection")
@@ -197,6 +215,7 @@ class Storm:
                     hit = await self._persist(partial(self.database.fetchval, "select pg_terminate_backend($1)", pid))
                 await asyncio.sleep(0.05)
             self.cut += 1
+            self._goes_on()
 
     async def _moments(self, fault: str, count: int) -> AsyncIterator[None]:
         """Random places among the kills; without kills one after the other."""
@@ -209,40 +228,47 @@ class Storm:
     # --- zombies ----------------------------------------------------------------------------------------------------
 
     async def _wake_sleepers(self) -> None:
-        """Let an executor that stopped itself sleep until its runs ended elsewhere, continue it, and hear its answer."""
+        """Let an executor that stopped itself sleep until its run ended elsewhere, continue it, and hear its answer."""
         while self.zombies < self.dose.zombies:
             if self._sleeps():
-                await self._others_took_its_runs()
-                answers = self._answers()
+                stalls, wakings = self._stalls(), len(self._wakings())
+                await self._others_ended(stalls[-1]["run"])
+                self._slept = len(stalls)
                 self.house.thaw(SLEEPER)
-                self.zombies += await self._answered(answers)
+                self.zombies += await self._answered(wakings)
+                self._goes_on()
             await asyncio.sleep(0.02)
         self.house.kill(SLEEPER)
 
     def _sleeps(self) -> bool:
+        """Stopped, and everything that it said before has been written down."""
         process = self.house.processes[SLEEPER]
         if process.poll() is not None:
+            self.fallen[SLEEPER] += 1
             self._start(SLEEPER)
             return False
-        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        stopped = psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        return stopped and len(self._stalls()) > self._slept
 
-    async def _others_took_its_runs(self) -> None:
+    async def _others_ended(self, run: str) -> None:
         """Its publish is stale once the run was published by somebody else."""
-        stalls = [fact for fact in self.recorder.heard() if fact["what"] == "stalls"]
-        run = stalls[-1]["run"]
         while not await self._persist(lambda: self.database.fetchval(ENDED, run)):  # noqa: ASYNC110 - others end it
             await asyncio.sleep(0.05)
 
-    def _answers(self) -> int:
-        return sum(fact["what"] in {"published", "refused"} and fact["stalled"] for fact in self.recorder.heard())
+    def _stalls(self) -> list[dict[str, Any]]:
+        return [fact for fact in self.recorder.heard() if fact["what"] == "stalls"]
+
+    def _wakings(self) -> list[dict[str, Any]]:
+        """What came of each stall: published, refused, or unknown."""
+        return [fact for fact in self.recorder.heard() if fact["what"] != "stalls" and fact.get("stalled")]
 
     async def _answered(self, before: int) -> bool:
-        """False when it got none: its connection was cut, or Postgres was down just then."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                while self._answers() == before:  # noqa: ASYNC110 - another process says it
-                    await asyncio.sleep(0.02)
-        return self._answers() > before
+        """False when it got no answer: its connection was cut, or Postgres was down just then."""
+        process = self.house.processes[SLEEPER]
+        while len(self._wakings()) == before and process.poll() is None:  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(0.02)
+        wakings = self._wakings()[before:]
+        return bool(wakings) and wakings[0]["what"] != "unknown"
 
     # --- the database, which comes and goes -------------------------------------------------------------------------
 
