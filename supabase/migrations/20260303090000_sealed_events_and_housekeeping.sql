@@ -105,7 +105,8 @@ declare
 begin
   select * into v_settings from ops.settings;
   select s.last_value, s.is_called into v_last, v_used from ops.run_events_seq as s;
-  update ops.event_partitions as p set opened_at = coalesce(p.opened_at, v_now), closed_at = v_now where p.upto_seq <= v_last and p.closed_at is null;
+  update ops.event_partitions as p set opened_at = coalesce(p.opened_at, v_now), closed_at = greatest(v_now, p.opened_at)
+   where p.upto_seq <= v_last and p.closed_at is null;  -- the clock may have been set back meanwhile
   update ops.event_partitions as p set opened_at = v_now where p.from_seq <= v_last and p.upto_seq > v_last and p.opened_at is null;
   select p.* into v_open from ops.event_partitions as p where p.from_seq <= v_last and p.upto_seq > v_last;
   if v_open.opened_at > v_now - make_interval(hours => v_settings.event_partition_hours) then
@@ -119,7 +120,7 @@ begin
   if v_open.upto_seq - v_last > v_settings.event_partition_rows / 100
      and exists (select 1 from ops.event_partitions as p where p.from_seq = v_open.upto_seq) then
     perform setval('ops.run_events_seq', v_open.upto_seq, false);
-    update ops.event_partitions as p set closed_at = v_now where p.name = v_open.name;
+    update ops.event_partitions as p set closed_at = greatest(v_now, p.opened_at) where p.name = v_open.name;
     update ops.event_partitions as p set opened_at = v_now where p.from_seq = v_open.upto_seq;
   end if;
 end
@@ -147,7 +148,8 @@ create table ops.event_seals (
   constraint seals_of_a_drop_cover_no_event check (dropped is null or events = 0)
 );
 comment on table ops.event_seals is
-  'The hash chain: row n covers all events after (from_xid, from_seq) up to (upto_xid, upto_seq), or records that retention dropped a partition. '
+  'The hash chain: row n covers all events after (from_xid, from_seq) up to (upto_xid, upto_seq), or records what retention dropped: a partition, '
+  'or (dropped = seals) the chain''s own beginning, with the number and digest of the last one that went. '
   'parts: digest and count per partition, so that the chain outlives a dropped one. digest covers the row and the digest before it.';
 comment on column ops.event_seals.marks is
   'Four bytes of each event''s run and four of its digest, in order: they prove nothing but tell where a batch was changed.';
@@ -176,7 +178,8 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
   select encode(sha256(convert_to(concat_ws(e'\n', 'lakehouse events 1', p_seal.n, p_seal.previous, p_seal.from_xid, p_seal.from_seq, p_seal.upto_xid,
-    p_seal.upto_seq, p_seal.events, coalesce(p_seal.dropped, ''), (extract(epoch from p_seal.at) * 1000000)::bigint, p_seal.parts::text), 'UTF8')), 'hex')
+    p_seal.upto_seq, p_seal.events, coalesce(p_seal.dropped, ''), (extract(epoch from p_seal.at) * 1000000)::bigint, encode(sha256(p_seal.marks), 'hex'), p_seal.parts::text),
+    'UTF8')), 'hex')
 $$;
 comment on function ops.seal_digest is 'Digest of a seal''s row, which holds the digest before it. docs/events.md gives the text. Callers: ops.seal_events.';
 
@@ -307,6 +310,23 @@ comment on function ops.drop_expired_events is
   'Drops event partitions of which every event is older than event_retention_days, sealed and behind every follower''s cursor; the chain records each '
   'drop. How many were dropped. Callers: dispatcher (housekeeping).';
 
+create function ops.add_record(p_head ops.event_seals, p_dropped text, p_part jsonb) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_seal ops.event_seals;
+begin
+  select p_head.n + 1, p_head.digest, p_head.upto_xid, p_head.upto_seq, p_head.upto_xid, p_head.upto_seq, 0, jsonb_build_array(p_part),
+         p_dropped, ops.now(), null, ''::bytea
+    into v_seal;
+  v_seal.digest := ops.seal_digest(v_seal);
+  insert into ops.event_seals values (v_seal.*);
+end
+$$;
+comment on function ops.add_record is
+  'A link of the chain that covers no event but tells what retention took. The caller holds the lock of ops.seal_events. Callers: functions here.';
+
 create function ops.seal_drop(p_partition text, p_events bigint) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -314,16 +334,11 @@ as $$
 declare
   v_head ops.event_seals := ops.last_seal();
   v_last ops.event_seals;
-  v_seal ops.event_seals;
 begin
   select s.* into v_last from ops.event_seals as s
    where s.parts @> jsonb_build_array(jsonb_build_object('partition', p_partition)) order by s.n desc limit 1;
-  select v_head.n + 1, v_head.digest, v_head.upto_xid, v_head.upto_seq, v_head.upto_xid, v_head.upto_seq, 0,
-         jsonb_build_array(jsonb_build_object('partition', p_partition, 'events', p_events, 'digest', coalesce(v_last.digest, v_head.digest))),
-         p_partition, ops.now(), null, ''::bytea
-    into v_seal;
-  v_seal.digest := ops.seal_digest(v_seal);
-  insert into ops.event_seals values (v_seal.*);
+  perform ops.add_record(v_head, p_partition, jsonb_build_object(
+    'partition', p_partition, 'events', p_events, 'digest', coalesce(v_last.digest, v_head.digest)));
   update ops.event_partitions as p
      set dropped_at = ops.now(), events = p_events, sealed_n = coalesce(v_last.n, v_head.n), sealed_digest = coalesce(v_last.digest, v_head.digest)
    where p.name = p_partition;
@@ -337,6 +352,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_first bigint;
+  v_last ops.event_seals;
   v_cut integer;
 begin
   -- the first seal that still covers an event; the newest of all stays in any case
@@ -347,9 +363,13 @@ begin
                  join ops.event_partitions as p on p.name = x ->> 'partition' where p.dropped_at is null)),
            (select max(s.n) from ops.event_seals as s))
     into v_first;
-  insert into ops.event_checkpoints (n, digest, at)
-  select s.n, s.digest, ops.now() from ops.event_seals as s where s.n = v_first - 1
-      on conflict do nothing;
+  if not exists (select 1 from ops.event_seals as s where s.n < v_first and s.dropped is distinct from 'seals') then
+    return 0;
+  end if;
+  select s.* into v_last from ops.event_seals as s where s.n = v_first - 1;
+  insert into ops.event_checkpoints (n, digest, at) values (v_last.n, v_last.digest, ops.now()) on conflict do nothing;
+  -- a link too, so that a beginning that somebody else took away is told from one that retention took
+  perform ops.add_record(ops.last_seal(), 'seals', jsonb_build_object('partition', 'seals', 'events', v_last.n, 'digest', v_last.digest));
   delete from ops.event_seals as s where s.n < v_first;
   get diagnostics v_cut = row_count;
   delete from ops.event_checkpoints as c
@@ -358,7 +378,8 @@ begin
 end
 $$;
 comment on function ops.cut_chain is
-  'Removes seals whose events are all gone and leaves a checkpoint with the digest that the rest of the chain begins from. Callers: ops.drop_expired_events.';
+  'Removes seals whose events are all gone, leaves a checkpoint with the digest that the rest of the chain begins from, and records it in the chain. '
+  'How many went. Callers: ops.drop_expired_events.';
 
 create index artifacts_by_age on ops.artifacts (created_at);
 alter table ops.artifacts add column removing_until timestamptz;

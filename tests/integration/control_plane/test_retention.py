@@ -96,6 +96,21 @@ async def test_a_transaction_that_was_open_at_the_turn_still_writes_to_the_old_p
     }
 
 
+async def test_a_clock_set_back_keeps_no_partition_from_being_closed(plane: Plane) -> None:
+    await plane.pass_time(10 * DAY)
+    await ended(plane)
+    await plane.db.fetchval("select ops.ensure_event_partitions()")
+    await plane.pass_time(-5 * DAY)
+    end = await plane.db.fetchval("select min(upto_seq) from ops.event_partitions where closed_at is null")
+    await plane.db.execute("select setval('ops.run_events_seq', $1)", end + 1)
+
+    made = await plane.db.fetchval("select ops.ensure_event_partitions()")
+
+    closed = await plane.db.fetchrow("select opened_at, closed_at from ops.event_partitions where upto_seq = $1", end)
+    assert made == 1
+    assert closed["closed_at"] == closed["opened_at"]
+
+
 async def old_and_new(plane: Plane) -> tuple[uuid.UUID, uuid.UUID]:
     """A run in a partition past retention, and one of today; everything sealed and followed."""
     old = await ended(plane)
@@ -152,6 +167,21 @@ async def test_a_partition_dropped_behind_retention_s_back_is_found(plane: Plane
     verdict = await verify(plane)
 
     assert verdict.faults[0].what == f"partition {name} is gone and the chain records no drop of it"
+
+
+async def test_a_beginning_that_retention_took_is_told_in_the_chain_once(plane: Plane) -> None:
+    await old_and_new(plane)
+    await seal(plane, 3)
+    covered = await plane.db.fetchval("select max(n) from ops.event_seals")
+
+    await plane.db.fetchval("select ops.drop_expired_events()")
+    told = await plane.db.fetchrow("select n, parts from ops.event_seals where dropped = 'seals'")
+    first = await plane.db.fetchrow("select n, previous from ops.event_seals order by n limit 1")
+    await plane.db.fetchval("select ops.drop_expired_events()")
+
+    assert told["n"] == covered + 2, "behind the record of the partition's drop"
+    assert told["parts"] == [{"partition": "seals", "events": first["n"] - 1, "digest": first["previous"]}]
+    assert await plane.db.fetchval("select max(n) from ops.event_seals") == told["n"], "nothing new is nothing to tell"
 
 
 async def test_an_unsealed_partition_is_kept_whatever_its_age(plane: Plane) -> None:

@@ -109,6 +109,22 @@ async def test_two_events_that_changed_places_are_found(plane: Plane) -> None:
     assert "changed places" in verdict.faults[0].what
 
 
+async def test_an_event_planted_before_the_very_first_is_found(plane: Plane) -> None:
+    runs = await three_runs(plane)
+    await seal(plane)
+
+    await as_owner(
+        plane,
+        "insert into ops.run_events (seq, xid, run_id, run_seq, attempt, type, at) values (0, '0', $1, 0, 0, 'X', now())",
+        runs[0],
+    )
+    verdict = await verify(plane)
+
+    assert [(fault.what, fault.run_id) for fault in verdict.faults] == [
+        ("an event stands before the beginning of the chain", str(runs[0]))
+    ]
+
+
 async def test_a_thousand_random_edits_and_deletes_are_all_found(plane: Plane) -> None:
     await plane.db.fetch(
         "select * from ops.enqueue_runs((select jsonb_agg(jsonb_build_object('environment_id', $1::text, 'pipeline', 'query'))"

@@ -12,7 +12,7 @@ from typing import Any
 
 from opscore.db.chain_reader import ChainReader, Mark
 from opscore.domain.event import Position
-from opscore.domain.seal import START, Checkpoint, Head, Seal
+from opscore.domain.seal import CUT, START, Checkpoint, Head, Seal
 from opscore.signing import Verifier
 
 SEALS_AT_ONCE = 200
@@ -74,6 +74,7 @@ class Verification:
         self._verdict = Verdict()
         self._partitions: set[str] = set()
         self._drops: dict[str, int] = {}
+        self._cut = Head(0, START)
 
     async def run(self, since: datetime | None = None) -> Verdict:
         """Walk from the first seal made at or after `since`, or from the beginning, to the head."""
@@ -85,6 +86,8 @@ class Verification:
                 await self._check(seal, at, checkpoints.get(seal.n))
                 at = _After(seal.n, seal.digest, seal.end)
         self._verdict.unsealed, _ = await self._chain.unsealed(at.end or BEGINNING)
+        if since is None:
+            self._judge_the_cut(at)
         await self._judge_the_end(at)
         return self._verdict
 
@@ -99,20 +102,19 @@ class Verification:
             return _After(0, START, BEGINNING)
         first = found[0]
         self._verdict.first = first.n
-        if first.n == 1:
-            return _After(0, START, BEGINNING)
-        if number is not None:
-            return _After(first.n - 1, first.previous, first.start)
-        await self._check_the_cut(first)
-        return _After(first.n - 1, first.previous, first.start)
+        if number is None:
+            await self._check_the_beginning(first)
+        return _After(0, START, BEGINNING) if first.n == 1 else _After(first.n - 1, first.previous, first.start)
 
-    async def _check_the_cut(self, first: Seal) -> None:
-        """Retention cut the chain: it must have left the digest it goes on from, and no event before it."""
-        left = await self._chain.checkpoints(first.n - 1, first.n - 1)
-        if not left or left[0].head.digest != first.previous:
-            self._fault(first.n, "the chain before this batch is gone and no checkpoint of retention tells its digest")
-        elif left[0].signature is not None:
-            self._check_signature(left[0])
+    async def _check_the_beginning(self, first: Seal) -> None:
+        """No event may stand before the chain; if retention cut it, there is the digest that it goes on from."""
+        if first.n > 1:
+            left = await self._chain.checkpoints(first.n - 1, first.n - 1)
+            if not left or left[0].head.digest != first.previous:
+                what = "the chain before this batch is gone and no checkpoint of retention tells its digest"
+                self._fault(first.n, what)
+            elif left[0].signature is not None:
+                self._check_signature(left[0])
         stray = await self._chain.stray_before(first.start)
         if stray is not None:
             self._fault(first.n, "an event stands before the beginning of the chain", stray)
@@ -133,6 +135,8 @@ class Verification:
             self._check_checkpoint(seal, checkpoint)
         if seal.dropped is None:
             await self._check_events(seal)
+        elif seal.dropped == CUT and seal.parts:
+            self._cut = Head(seal.parts[0].events, seal.parts[0].digest)
 
     def _check_checkpoint(self, seal: Seal, checkpoint: Checkpoint) -> None:
         if checkpoint.head.digest != seal.digest:
@@ -184,6 +188,12 @@ class Verification:
         run_id = mark.run_id or await self._chain.run_of(mark)
         named = str(run_id) if run_id else f"{mark.mark[:4].hex()}…"
         return Fault(seal.n, what, named)
+
+    def _judge_the_cut(self, at: _After) -> None:
+        """The chain begins where its own newest record of a cut says."""
+        first = self._verdict.first or at.n + 1
+        if first != self._cut.n + 1:
+            self._fault(first, "the chain before this batch is gone and the chain records no cut there")
 
     async def _judge_the_end(self, at: _After) -> None:
         verdict = self._verdict

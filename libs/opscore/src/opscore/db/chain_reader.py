@@ -30,7 +30,7 @@ INDEXES_ONLY = {
 
 SEALS = """
 select n, previous, from_xid::text, from_seq, upto_xid::text, upto_seq, events, parts::text as parts, dropped,
-       (extract(epoch from at) * 1000000)::bigint as at_us, digest
+       (extract(epoch from at) * 1000000)::bigint as at_us, encode(sha256(marks), 'hex') as marks_digest, digest
   from ops.event_seals where n > $1 order by n limit $2
 """
 EVENT_DIGEST = """
@@ -179,5 +179,6 @@ def _seal(row: asyncpg.Record) -> Seal:
         parts_text=row["parts"],
         dropped=row["dropped"],
         at_us=row["at_us"],
+        marks_digest=row["marks_digest"],
         digest=row["digest"],
     )

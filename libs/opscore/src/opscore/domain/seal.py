@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from opscore.domain.event import Position
 
 START = "0" * 64
+CUT = "seals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,9 @@ class Part:
 class Seal:
     """One link: all events behind `start` up to `end`, or, with `dropped`, the record that retention took a partition.
 
-    parts_text: the parts as stored, byte for byte. at_us: microseconds since 1970.
+    dropped: a partition, or CUT for the chain's own beginning, whose part tells the last number and digest that went.
+    marks_digest: of the marks that tell where a batch was changed. parts_text: the parts as stored, byte for byte.
+    at_us: microseconds since 1970.
     """
 
     n: int
@@ -38,13 +41,14 @@ class Seal:
     parts_text: str
     dropped: str | None
     at_us: int
+    marks_digest: str
     digest: str
 
     def computed(self) -> str:
         """The digest that the row must have."""
         fields = (
             *("lakehouse events 1", self.n, self.previous, self.start.xid, self.start.seq, self.end.xid, self.end.seq),
-            *(self.events, self.dropped or "", self.at_us, self.parts_text),
+            *(self.events, self.dropped or "", self.at_us, self.marks_digest, self.parts_text),
         )
         return hashlib.sha256("\n".join(str(field) for field in fields).encode()).hexdigest()
 
