@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cli_page import cli_page
 from settings_page import settings_page
 
 from opscore.specs.schema import pipeline_schema
@@ -27,6 +28,7 @@ def as_json(content: dict[str, Any]) -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "contracts/pipeline.schema.json": lambda: as_json(pipeline_schema()),
+    "docs/reference/cli.md": cli_page,
     "docs/reference/settings.md": settings_page,
 }
 

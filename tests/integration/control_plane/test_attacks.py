@@ -172,6 +172,7 @@ async def take_the_beginning_away(log: Log) -> str:
     row = await log.db.fetchrow(
         "select digest, upto_xid::text as xid, upto_seq from ops.event_seals where n = $1", first - 1
     )
+    assert row is not None
     await log.db.execute(
         "delete from ops.run_events where (xid, seq) <= ($1::text::xid8, $2)", row["xid"], row["upto_seq"]
     )
