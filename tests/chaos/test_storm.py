@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ LOST_LEASES = "select count(*) from ops.run_events where type = 'RUN_REQUEUED' a
 
 
 @asynccontextmanager
-async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: Dose) -> AsyncIterator[Storm]:
+async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: Dose) -> AsyncGenerator[Storm]:
     """A control plane with short leases, everything started, a recorder outside."""
     sys.stdout.write(f"LAKEHOUSE_CHAOS_SEED={SEED} {dose}\n")
     house = House(postgres, dsn, dsn, folder)
