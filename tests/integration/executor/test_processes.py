@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from uuid import UUID
 
@@ -72,16 +71,18 @@ async def test_the_second_sigterm_gives_the_running_run_back_at_once(services: S
     assert (row["now"], row["interruptions"], row["failures"]) == ("queued", 1, 0)
 
 
-async def test_a_killed_executors_run_goes_on_elsewhere_soon_after_its_lease_ends(services: Services) -> None:
+async def test_a_killed_executors_run_goes_on_elsewhere_within_one_and_a_half_leases(services: Services) -> None:
     run_id, holder, _ = await held_by_one_of_two(services, '{"sleep": 4}')
+    (before,) = await services.sql("select clock_timestamp() as at")
 
     holder.signal(signal.SIGKILL)
-    killed_at = time.monotonic()
-    await services.until(run_id, attempt=2)
-
-    assert time.monotonic() - killed_at < SCAN_S / 2
     row = await services.until(run_id, now="succeeded")
-    assert (row["losses"], row["failures"]) == (1, 0)
+
+    (begun,) = await services.sql(
+        "select at from ops.run_events where run_id = $1 and attempt = 2 and type = 'PHASE_STARTED'", run_id
+    )
+    assert (begun["at"] - before["at"]).total_seconds() <= 1.5 * LEASE_MS / 1000
+    assert (row["attempt"], row["losses"], row["failures"]) == (2, 1, 0)
 
 
 async def test_a_frozen_executor_that_thaws_changes_nothing(services: Services) -> None:
