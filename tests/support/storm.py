@@ -259,16 +259,15 @@ class Storm:
         return [fact for fact in self.recorder.heard() if fact["what"] == "stalls"]
 
     def _wakings(self) -> list[dict[str, Any]]:
-        """What came of each stall: published, refused, or unknown."""
-        return [fact for fact in self.recorder.heard() if fact["what"] != "stalls" and fact.get("stalled")]
+        """What came of each stall."""
+        return [fact for fact in self.recorder.heard() if fact["what"] in {"published", "refused"} and fact["stalled"]]
 
     async def _answered(self, before: int) -> bool:
-        """False when it got no answer: its connection was cut, or Postgres was down just then."""
+        """False when it ended without an answer."""
         process = self.house.processes[SLEEPER]
         while len(self._wakings()) == before and process.poll() is None:  # noqa: ASYNC110 - another process says it
             await asyncio.sleep(0.02)
-        wakings = self._wakings()[before:]
-        return bool(wakings) and wakings[0]["what"] != "unknown"
+        return len(self._wakings()) > before
 
     # --- the database, which comes and goes -------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Each run publishes a table of its own, named after it, at an address that says which attempt made it. With
 STORM_STALL_EVERY=n the process stops itself (SIGSTOP) just before every n-th publish and goes straight on when it is
-continued, past its own lease watch: what it writes then only the control plane can refuse.
+continued, past its own lease watch, until it has an answer: what it writes then only the control plane can refuse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lakehouse_executor.context import PhaseContext, PhaseResult
 from lakehouse_executor.registry import Registry
 from lakehouse_executor.settings import ExecutorSettings
 from opscore.db.executor_rpc import PostgresControlPlane
-from opscore.domain.errors import LeaseLost
+from opscore.domain.errors import ControlPlaneUnavailable, LeaseLost
 from opscore.domain.lease import Lease
 from opscore.domain.phase import Phase
 from opscore.domain.run import Outcome, WorkOrder
@@ -55,16 +55,20 @@ class Telling(PostgresControlPlane):
         if stalled:
             MOUTH.say("stalls", **facts)
             os.kill(os.getpid(), signal.SIGSTOP)
-        try:
-            answer = await super().publish(lease, tables, states)
-        except LeaseLost:
-            MOUTH.say("refused", write="publish", **facts)
-            raise
-        except Exception as error:
-            MOUTH.say("unknown", error=type(error).__name__, **facts)
-            raise
-        MOUTH.say("published", address=tables[0].metadata_location, **facts)
-        return answer
+        while True:
+            try:
+                answer = await super().publish(lease, tables, states)
+            except LeaseLost:
+                MOUTH.say("refused", write="publish", **facts)
+                raise
+            except ControlPlaneUnavailable:
+                MOUTH.say("unknown", **facts)
+                if not stalled:
+                    raise
+                await anyio.sleep(0.1)
+            else:
+                MOUTH.say("published", address=tables[0].metadata_location, **facts)
+                return answer
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[Accepted]:
         answers = await super().finish(outcomes)
