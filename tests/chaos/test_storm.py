@@ -40,7 +40,7 @@ LOST_LEASES = "select count(*) from ops.run_events where type = 'RUN_REQUEUED' a
 
 @asynccontextmanager
 async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: Dose) -> AsyncGenerator[Storm]:
-    """A control plane with short leases, everything started, a recorder outside."""
+    """A control plane with short leases, a recorder outside; whatever comes of the storm, its seed, dose and tally are told."""
     sys.stdout.write(f"LAKEHOUSE_CHAOS_SEED={SEED} {dose}\n")
     house = House(postgres, dsn, dsn, folder)
     init_warehouse(LakeOptions(dsn=dsn, warehouse=f"file://{house.warehouse}"))
@@ -55,7 +55,12 @@ async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: 
         recorder = Recorder(Path(place))
         try:
             async with open_database(dsn, application="storm") as database:
-                yield Storm(house, database, recorder, await recorder.listens(), dose, SEED)
+                storm = Storm(house, database, recorder, await recorder.listens(), dose, SEED)
+                try:
+                    yield storm
+                finally:
+                    recorder.heard()
+                    sys.stdout.write(f"{storm}\n")
         finally:
             house.stop_all()
             recorder.close()
@@ -76,7 +81,7 @@ async def test_a_storm_loses_and_doubles_nothing(postgres: ThrowawayPostgres, co
 
         lost_leases = await storm.database.fetchval(LOST_LEASES)
         refused = storm.recorder.counts["refused"]
-        sys.stdout.write(f"{took:.0f} s: {storm}; {lost_leases} leases lost, {refused} stale writes refused\n")
+        sys.stdout.write(f"{took:.0f} s; {lost_leases} leases lost, {refused} stale writes refused\n")
         assert_sound(storm, await judge(control_dsn, PIPELINE, heard))
         assert storm.offered >= dose.runs
         assert storm.killed.total() >= dose.kills
@@ -103,4 +108,6 @@ async def test_the_storm_finds_a_control_plane_without_token_checks(
         storm.house.stop_all()
         heard = storm.recorder.finish(storm.mouth)
 
-        assert await judge(control_dsn, PIPELINE, heard) != []
+        faults = await judge(control_dsn, PIPELINE, heard)
+        sys.stdout.write(f"the judge found {len(faults)} faults: {faults[:1]}\n")
+        assert faults
