@@ -1259,11 +1259,21 @@ begin
            concat_ws(' and ',
              case when r.pipeline <> o.value ->> 'pipeline' then format('pipeline was %s, is %s', r.pipeline, o.value ->> 'pipeline') end,
              case when r.params <> coalesce(o.value -> 'params', '{}') then format('params were %s, are %s', left(r.params::text, 200),
-               left(coalesce(o.value -> 'params', '{}')::text, 200)) end) as difference
+               left(coalesce(o.value -> 'params', '{}')::text, 200)) end,
+             case when r.priority <> x.priority then format('priority was %s, is %s', r.priority, x.priority) end,
+             -- a lane has its pipeline's labels too
+             case when not x.labels <@ l.labels then format('labels were %s, are %s', l.labels, x.labels) end,
+             case when r.estimate is distinct from coalesce(x.estimate, r.estimate) then format('estimate was %s, is %s', r.estimate, x.estimate) end
+           ) as difference
       from jsonb_array_elements(p_runs) as o (value)
       join ops.runs as r
         on r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
-     where r.pipeline <> o.value ->> 'pipeline' or r.params <> coalesce(o.value -> 'params', '{}')
+      left join ops.lanes as l on l.id = r.lane_id
+      cross join lateral (
+        select coalesce((o.value ->> 'priority')::smallint, 0) as priority, ops.amounts(o.value -> 'estimate', 'the estimate') as estimate,
+               array(select distinct y.value from jsonb_array_elements_text(nullif(o.value -> 'labels', 'null')) as y (value) order by y.value) as labels) as x
+     where r.pipeline <> o.value ->> 'pipeline' or r.params <> coalesce(o.value -> 'params', '{}') or r.priority <> x.priority
+        or not x.labels <@ l.labels or r.estimate is distinct from coalesce(x.estimate, r.estimate)
      limit 1
   loop
     perform ops.refuse('IDEMPOTENCY_CONFLICT', 409,

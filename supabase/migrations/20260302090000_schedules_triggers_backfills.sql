@@ -743,25 +743,28 @@ create function ops.params_fault(p_pipeline text, p_spec jsonb, p_given jsonb) r
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-  select case
-           when d.declared is null then format('pipeline %s has no parameter %L', p_pipeline, left(g.key, 60))
-           else format('%s is not %s, as parameter %s of pipeline %s wants', left(g.value::text, 60),
-                       case d.declared ->> 'type' when 'string' then coalesce('one of ' || (d.declared ->> 'enum'), 'text')
-                            when 'date' then 'a date (YYYY-MM-DD)' when 'integer' then 'an integer it allows' else 'true or false' end,
-                       g.key, p_pipeline)
-         end
-    from jsonb_each(p_given) as g
-    cross join lateral (
-      select case g.key when 'chain' then '{"type": "boolean"}' else nullif(p_spec -> 'params', 'null') -> g.key end as declared) as d
-   where d.declared is null or (jsonb_typeof(g.value) <> 'null' and not coalesce(
-     case d.declared ->> 'type'
-       when 'string' then jsonb_typeof(g.value) = 'string' and (coalesce(jsonb_typeof(d.declared -> 'enum'), 'null') = 'null' or d.declared -> 'enum' @> g.value)
-       when 'date' then (g.value #>> '{}') ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and jsonb_typeof(g.value) = 'string'
-       when 'integer' then jsonb_typeof(g.value) = 'number' and g.value::text ~ '^-?[0-9]{1,19}$'
-         and (g.value::text)::numeric between coalesce((d.declared ->> 'minimum')::numeric, '-infinity') and coalesce((d.declared ->> 'maximum')::numeric, 'infinity')
-       else jsonb_typeof(g.value) = 'boolean' end, false))
-   order by g.key
-   limit 1
+  select case when octet_length(p_given::text) > 1000000
+    then format('parameters have %s bytes: at most 1000000 are allowed', octet_length(p_given::text))
+  else (
+    select case
+             when d.declared is null then format('pipeline %s has no parameter %L', p_pipeline, left(g.key, 60))
+             else format('%s is not %s, as parameter %s of pipeline %s wants', left(g.value::text, 60),
+                         case d.declared ->> 'type' when 'string' then coalesce('one of ' || (d.declared ->> 'enum'), 'text')
+                              when 'date' then 'a date (YYYY-MM-DD)' when 'integer' then 'an integer it allows' else 'true or false' end,
+                         g.key, p_pipeline)
+           end
+      from jsonb_each(p_given) as g
+      cross join lateral (
+        select case g.key when 'chain' then '{"type": "boolean"}' else nullif(p_spec -> 'params', 'null') -> g.key end as declared) as d
+     where d.declared is null or (jsonb_typeof(g.value) <> 'null' and not coalesce(
+       case d.declared ->> 'type'
+         when 'string' then jsonb_typeof(g.value) = 'string' and (coalesce(jsonb_typeof(d.declared -> 'enum'), 'null') = 'null' or d.declared -> 'enum' @> g.value)
+         when 'date' then (g.value #>> '{}') ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and jsonb_typeof(g.value) = 'string'
+         when 'integer' then jsonb_typeof(g.value) = 'number' and g.value::text ~ '^-?[0-9]{1,19}$'
+           and (g.value::text)::numeric between coalesce((d.declared ->> 'minimum')::numeric, '-infinity') and coalesce((d.declared ->> 'maximum')::numeric, 'infinity')
+         else jsonb_typeof(g.value) = 'boolean' end, false))
+     order by g.key
+     limit 1) end
 $$;
 comment on function ops.params_fault is
   'What is wrong with the first of given parameters that a pipeline does not take so, or null. Callers: functions here.';

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
@@ -28,6 +29,29 @@ async def test_the_same_key_with_other_content_is_refused_naming_the_difference(
     assert (refused.value.sqlstate, refused.value.detail) == ("PT409", "IDEMPOTENCY_CONFLICT")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        ({"pipeline": "query"}, {"pipeline": "other"}, "pipeline was query, is other"),
+        ({"params": {"a": 1, "b": 2}}, {"params": {"a": 1, "b": 3}}, "params were {.*2.*}, are {.*3.*}"),
+        ({"labels": ["a"]}, {"labels": ["b"]}, "labels were {a}, are {b}"),
+        ({"priority": 1}, {"priority": 2}, "priority was 1, is 2"),
+        ({"estimate": {"rows": 1}}, {"estimate": {"rows": 2}}, "estimate was {.*1}, is {.*2}"),
+    ],
+    ids=["pipeline", "params", "labels", "priority", "estimate"],
+)
+async def test_the_difference_is_named_whatever_it_is(
+    plane: Plane, first: dict[str, Any], second: dict[str, Any], difference: str
+) -> None:
+    await plane.pipeline("other")
+    await plane.enqueue(**{"pipeline": "query", "idempotency_key": "k"} | first)
+
+    with pytest.raises(asyncpg.PostgresError, match=difference):
+        await plane.enqueue(**{"pipeline": "query", "idempotency_key": "k"} | second)
+
+    assert await plane.db.fetchval("select count(*) from ops.runs") == 1
+
+
 async def test_an_unknown_pipeline_is_refused_and_nothing_of_the_batch_enters(plane: Plane) -> None:
     offered = [{"environment_id": ENVIRONMENT, "pipeline": name} for name in ("query", "nope")]
 
@@ -37,9 +61,12 @@ async def test_an_unknown_pipeline_is_refused_and_nothing_of_the_batch_enters(pl
     assert await plane.db.fetchval("select count(*) from ops.runs") == 0
 
 
-async def test_parameters_have_a_ceiling(plane: Plane) -> None:
+@pytest.mark.parametrize("size", [1_000_001, 10_000_000])
+async def test_parameters_have_a_ceiling(plane: Plane, size: int) -> None:
     with pytest.raises(asyncpg.PostgresError, match="1000000 are allowed"):
-        await plane.enqueue(params={"a": "x" * 1_000_001})
+        await plane.enqueue(params={"a": "x" * size})
+
+    assert await plane.db.fetchval("select count(*) from ops.runs") == 0
 
 
 async def test_a_run_pins_the_bundle_it_was_enqueued_with(plane: Plane) -> None:

@@ -342,6 +342,7 @@ async def test_months_are_as_long_as_they_are(plane: Plane, keeper: Timekeeper) 
         ({"from": "2026-02-30"}, "date/time field value out of range"),
         ({"timezone": "Mars/Base"}, "is not a time zone"),
         ({"params": {"speed": 1}}, "no parameter 'speed'"),
+        ({"params": {"mode": "x" * 10_000_000}}, "1000000 are allowed"),
         ({"concurrency": 0}, "0 runs at a time"),
         ({"reprocess": "some"}, "not a rule of reprocessing"),
     ],

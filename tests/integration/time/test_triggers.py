@@ -207,6 +207,7 @@ async def test_a_wrong_token_a_stranger_and_no_object_start_nothing(plane: Plane
         (TOKEN, {"rows": 10}, "is not an integer it allows"),
         (TOKEN, {"mode": "slow"}, 'is not one of \\["full", "fast"\\]'),
         (TOKEN, {"chain": "yes"}, "is not true or false"),
+        (TOKEN, {"note": "x" * 10_000_000}, "1000000 are allowed"),
     ):
         with pytest.raises(asyncpg.PostgresError, match=said):
             await fire(plane, token, params)
