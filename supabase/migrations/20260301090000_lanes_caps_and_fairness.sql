@@ -3,11 +3,12 @@
 -- A lane is what all waiting runs of one pipeline with the same labels share: their project, their needs and their caps. Leasing looks
 -- at lanes, never at every run: the room under a lane's caps and its project's share become the LIMIT of one index scan per lane.
 --
--- Caps, their ledger and open runs are small, so that rewriting and checking them takes no time that anybody notices; what is dropped was
--- called by functions that this file replaces, and nothing of release 0.1 outside the database names it.
+-- Caps and their ledger are small, so that rewriting and checking them takes no time that anybody notices; open runs may be many and are copied
+-- before anything is locked. What is dropped or renamed was used by functions that this file replaces, and nothing of release 0.1 outside the
+-- database names it.
 -- squawk-ignore-file adding-field-with-default, adding-foreign-key-constraint, adding-not-nullable-field, ban-drop-constraint
--- squawk-ignore-file ban-drop-function, ban-drop-not-null, ban-drop-table, changing-column-type, constraint-missing-not-valid, renaming-column
--- squawk-ignore-file require-concurrent-index-deletion
+-- squawk-ignore-file ban-drop-function, ban-drop-not-null, ban-drop-table, changing-column-type, constraint-missing-not-valid
+-- squawk-ignore-file renaming-column, renaming-object, renaming-table, require-concurrent-index-deletion
 
 -- In plpgsql, whose plans last as long as a session: this is called several times by everything, and Postgres plans a function in SQL anew in
 -- each statement that calls it.
@@ -19,6 +20,86 @@ begin
   return pg_catalog.clock_timestamp() + (select c.shift from ops.clock as c);
 end
 $$;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Lanes, and those of the runs that wait, found before anything is locked
+-- ---------------------------------------------------------------------------------------------------------------
+create table ops.lanes (
+  id integer primary key generated always as identity,
+  environment_id uuid not null references ops.environments (id),
+  project_id uuid not null references ops.projects (id),
+  organization_id uuid not null references ops.organizations (id),
+  pipeline text not null,
+  labels text[] not null,
+  requires text[] not null,
+  prefers text not null,
+  unique (environment_id, pipeline, labels, requires, prefers)
+);
+create index lanes_of_a_project on ops.lanes (project_id);
+create index lanes_of_an_organization on ops.lanes (organization_id);
+comment on table ops.lanes is 'What runs that wait together share: scope, pipeline, labels, needs. Made by ops.enqueue_runs, never changed.';
+alter table ops.lanes enable row level security;
+create policy "The control room sees all rows" on ops.lanes for select to lakehouse_controlroom using (true);
+grant select on ops.lanes to lakehouse_controlroom;
+
+-- Open runs with their lanes are written beside the table that is in use and change places with it below: nobody waits for that long.
+create table ops.open_runs_laned (
+  run_id uuid primary key,
+  requires text[],  -- this one and priority are dropped by a later file: a call that began before goes on with its text, and names both
+  priority smallint,
+  due_at timestamptz not null,
+  held boolean not null default false,
+  executor_id uuid,
+  lane_id integer not null,  -- without a foreign key, which every run would ask: ops.enqueue_runs takes the lane from ops.lanes
+  rank timestamptz not null,
+  recovering boolean not null default false,
+  estimate jsonb,
+  constraint held_runs_have_no_holder check (not held or executor_id is null)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+
+create function ops.copy_open_runs() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  drop table if exists pg_temp.missing;
+  create temporary table missing as
+  select q.*, r.environment_id, r.pipeline, r.recovering
+    from (select o.* from ops.open_runs as o where o.run_id not in (select n.run_id from ops.open_runs_laned as n)) as q
+    cross join lateral (  -- run by run: a join would read the whole history
+      select x.environment_id, x.pipeline, x.losses > 0 as recovering from ops.runs as x where x.id = q.run_id offset 0) as r;
+  insert into ops.lanes (environment_id, project_id, organization_id, pipeline, labels, requires, prefers)
+  select distinct m.environment_id, e.project_id, p.organization_id, m.pipeline, '{}'::text[], m.requires, ''
+    from pg_temp.missing as m
+    join ops.environments as e on e.id = m.environment_id
+    join ops.projects as p on p.id = e.project_id
+      on conflict do nothing;
+  insert into ops.open_runs_laned (run_id, requires, priority, due_at, held, executor_id, lane_id, rank, recovering)
+  select m.run_id, m.requires, m.priority, m.due_at, m.held, m.executor_id, l.id, m.due_at - m.priority * interval '5 minutes', m.recovering
+    from pg_temp.missing as m
+    join ops.lanes as l on l.environment_id = m.environment_id and l.pipeline = m.pipeline and l.requires = m.requires and l.labels = '{}' and l.prefers = '';
+  drop table pg_temp.missing;
+end
+$$;
+select ops.copy_open_runs();
+create index open_runs_waiting on ops.open_runs_laned (lane_id, rank, run_id) where executor_id is null and not recovering;
+create index open_runs_by_due_time on ops.open_runs_laned (due_at) where executor_id is null;
+create index open_runs_recovering on ops.open_runs_laned (due_at) where executor_id is null and recovering;
+create index open_runs_of_a_lane_held on ops.open_runs_laned (lane_id, rank) where held;
+create index open_runs_by_holder_and_lane on ops.open_runs_laned (executor_id, lane_id) where executor_id is not null;
+comment on table ops.open_runs_laned is
+  'The hot half of runs: one narrow row per run that has not ended, so that what is searched all day stays small and ops.runs '
+  'never touches an index after its insert. Locks are taken here first while a run waits, on ops.runs first while it is leased.';
+comment on column ops.open_runs_laned.rank is
+  'Place in the lane: due_at moved ahead by five minutes for each step of priority, so that whatever waits long enough goes first.';
+comment on column ops.open_runs_laned.recovering is 'Its executor was lost: it is leased again whatever the caps say, or recovery could wait for itself.';
+comment on column ops.open_runs_laned.estimate is 'What the run reserves under metered caps while it is leased.';
+alter table ops.open_runs_laned enable row level security;
+create policy "The control room sees all rows" on ops.open_runs_laned for select to lakehouse_controlroom using (true);
+grant select on ops.open_runs_laned to lakehouse_controlroom;
+
+-- Every call asks this table for the time before it touches another, so that from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What pipelines, runs and projects say about placement, limits and shares
@@ -39,63 +120,21 @@ alter table ops.runs
   add column lane_id integer,
   add column estimate jsonb,
   add column usage jsonb;
-comment on column ops.runs.lane_id is 'Its lane (ops.lanes); null on runs that ended before there were lanes.';
+comment on column ops.runs.lane_id is 'Its lane (ops.lanes); null on runs from before there were lanes until they are leased.';
 comment on column ops.runs.usage is 'What its finished attempts used, by metered kind: {"rows", "bytes", "queries", "compute_seconds", "cost"}.';
 
--- ---------------------------------------------------------------------------------------------------------------
--- Lanes
--- ---------------------------------------------------------------------------------------------------------------
-create table ops.lanes (
-  id integer primary key generated always as identity,
-  environment_id uuid not null references ops.environments (id),
-  project_id uuid not null references ops.projects (id),
-  organization_id uuid not null references ops.organizations (id),
-  pipeline text not null,
-  labels text[] not null,
-  requires text[] not null,
-  prefers text not null,
-  unique (environment_id, pipeline, labels, requires, prefers)
-);
-create index lanes_of_a_project on ops.lanes (project_id);
-create index lanes_of_an_organization on ops.lanes (organization_id);
-comment on table ops.lanes is 'What runs that wait together share: scope, pipeline, labels, needs. Made by ops.enqueue_runs, never changed.';
-alter table ops.lanes enable row level security;
-create policy "The control room sees all rows" on ops.lanes for select to lakehouse_controlroom using (true);
-grant select on ops.lanes to lakehouse_controlroom;
-
-insert into ops.lanes (environment_id, project_id, organization_id, pipeline, labels, requires, prefers)
-select distinct r.environment_id, e.project_id, p.organization_id, r.pipeline, '{}'::text[], q.requires, ''
-  from ops.open_runs as q
-  join ops.runs as r on r.id = q.run_id
-  join ops.environments as e on e.id = r.environment_id
-  join ops.projects as p on p.id = e.project_id;
-
-drop index ops.open_runs_due;
-drop index ops.open_runs_held;
-alter table ops.open_runs
-  add column lane_id integer references ops.lanes (id),
-  add column rank timestamptz,
-  add column recovering boolean not null default false,
-  add column estimate jsonb;
-update ops.open_runs as q
-   set lane_id = l.id, rank = q.due_at - q.priority * interval '5 minutes', recovering = r.losses > 0
-  from ops.runs as r
-  join ops.lanes as l on l.environment_id = r.environment_id and l.pipeline = r.pipeline
- where r.id = q.run_id and l.labels = '{}' and l.requires = q.requires and l.prefers = '';
-update ops.runs as r set lane_id = q.lane_id from ops.open_runs as q where q.run_id = r.id;
-alter table ops.open_runs alter column lane_id set not null, alter column rank set not null;
--- dropped by a later file: a call that waits behind this one goes on with the text it began with, and names both columns
-alter table ops.open_runs alter column requires drop not null, alter column priority drop not null;
-create index open_runs_waiting on ops.open_runs (lane_id, rank, run_id) where executor_id is null and not recovering;
-create index open_runs_by_due_time on ops.open_runs (due_at) where executor_id is null;
-create index open_runs_recovering on ops.open_runs (due_at) where executor_id is null and recovering;
-create index open_runs_held on ops.open_runs (lane_id, rank) where held;
-drop index ops.open_runs_by_holder;
-create index open_runs_by_holder on ops.open_runs (executor_id, lane_id) where executor_id is not null;
-comment on column ops.open_runs.rank is
-  'Place in the lane: due_at moved ahead by five minutes for each step of priority, so that whatever waits long enough goes first.';
-comment on column ops.open_runs.recovering is 'Its executor was lost: it is leased again whatever the caps say, or recovery could wait for itself.';
-comment on column ops.open_runs.estimate is 'What the run reserves under metered caps while it is leased.';
+lock table ops.open_runs in access exclusive mode;
+delete from ops.open_runs_laned as n
+ where not exists (
+   select 1 from ops.open_runs as q
+    where q.run_id = n.run_id and q.due_at = n.due_at and q.held = n.held and q.executor_id is not distinct from n.executor_id);
+select ops.copy_open_runs();
+drop function ops.copy_open_runs();
+drop table ops.open_runs;
+alter table ops.open_runs_laned rename to open_runs;
+alter table ops.open_runs rename constraint open_runs_laned_pkey to open_runs_pkey;
+alter index ops.open_runs_of_a_lane_held rename to open_runs_held;
+alter index ops.open_runs_by_holder_and_lane rename to open_runs_by_holder;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Caps
@@ -146,9 +185,13 @@ create policy "The control room sees all rows" on ops.cap_usage for select to la
 grant select on ops.cap_usage to lakehouse_controlroom;
 
 create function ops.ceiling(p_cap ops.caps, p_now timestamptz) returns numeric
-language sql immutable
+language plpgsql immutable
 set search_path = pg_catalog, pg_temp
-as $$ select case when p_cap.raised_until > p_now then p_cap.raised_to else p_cap.ceiling end $$;
+as $$
+begin
+  return case when p_cap.raised_until > p_now then p_cap.raised_to else p_cap.ceiling end;
+end
+$$;
 comment on function ops.ceiling is 'What a cap allows now, a raise in force included. Callers: functions here.';
 
 create function ops.cap_applies(p_cap ops.caps, p_lane ops.lanes) returns boolean
@@ -241,10 +284,12 @@ insert into ops.lane_caps (lane_id, cap_id)
 select l.id, c.id from ops.lanes as l cross join ops.caps as c where c.enabled and ops.cap_applies(c, l);
 
 create function ops.ledger_row(p_cap ops.caps, p_now timestamptz) returns timestamptz
-language sql immutable
+language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-  select date_bin(make_interval(secs => p_cap.window_seconds / 60.0), p_now, 'epoch') + make_interval(secs => p_cap.window_seconds / 60.0)
+begin
+  return date_bin(make_interval(secs => p_cap.window_seconds / 60.0), p_now, 'epoch') + make_interval(secs => p_cap.window_seconds / 60.0);
+end
 $$;
 insert into ops.cap_usage (cap_id, at, amount, run_ids)
 select c.id, ops.ledger_row(c, u.at), sum(u.amount), (array_agg(u.run_id order by u.at desc))[1:5]
@@ -315,9 +360,13 @@ $$;
 comment on function ops.cap_facts is 'A cap as a wait reason shows it: limit, use, who holds it, when its window frees something. Callers: functions here.';
 
 create function ops.needs_of(p_cap ops.caps, p_estimate jsonb) returns numeric
-language sql immutable
+language plpgsql immutable
 set search_path = pg_catalog, pg_temp
-as $$ select case when p_cap.kind in ('concurrency', 'runs') then 1 else coalesce((p_estimate ->> p_cap.kind)::numeric, 0) end $$;
+as $$
+begin
+  return case when p_cap.kind in ('concurrency', 'runs') then 1 else coalesce((p_estimate ->> p_cap.kind)::numeric, 0) end;
+end
+$$;
 comment on function ops.needs_of is 'What one run asks of a cap. Callers: functions here.';
 
 create function ops.first_full(p_caps uuid[], p_estimate jsonb, p_now timestamptz) returns jsonb
@@ -467,19 +516,23 @@ drop function ops.lease_capped(integer, uuid, timestamptz);
 drop function ops.charge_caps(uuid, uuid, text, integer, timestamptz);
 
 create function ops.cap_rooms(p_caps uuid[], p_now timestamptz) returns numeric[]
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set jit = off
 as $$
-  with leased as materialized (  -- one pass for all caps on concurrency
-    select q.lane_id, count(*) as runs from ops.open_runs as q where q.executor_id is not null group by q.lane_id
-  )
-  select array(
-    select ops.ceiling(c, p_now) - case when c.kind = 'concurrency' and c.scope <> 'executor' then (
-             select coalesce(sum(l.runs), 0) from ops.lane_caps as m join leased as l on l.lane_id = m.lane_id where m.cap_id = c.id)
-           else ops.cap_used(c, p_now) end
-      from unnest(p_caps) with ordinality as x (id, n) left join ops.caps as c on c.id = x.id order by x.n)
+begin
+  return (
+    with leased as materialized (  -- one pass for all caps on concurrency
+      select q.lane_id, count(*) as runs from ops.open_runs as q where q.executor_id is not null group by q.lane_id
+    )
+    select array(
+      select ops.ceiling(c, p_now) - case when c.kind = 'concurrency' and c.scope <> 'executor' then (
+               select coalesce(sum(l.runs), 0) from ops.lane_caps as m join leased as l on l.lane_id = m.lane_id where m.cap_id = c.id)
+             else ops.cap_used(c, p_now) end
+        from unnest(p_caps) with ordinality as x (id, n) left join ops.caps as c on c.id = x.id order by x.n)
+  );
+end
 $$;
 comment on function ops.cap_rooms is 'What is left under each cap, in the order they are given. Callers: ops.lease_due.';
 
@@ -693,6 +746,7 @@ begin
     update ops.runs as r
        set state = case when p_start then 'running' else 'claimed' end::ops.run_state,
            executor_id = m.executor_id, lease_token = gen_random_uuid(), attempt = r.attempt + 1, wait_reason = null,
+           lane_id = coalesce(r.lane_id, (select q.lane_id from ops.open_runs as q where q.run_id = r.id)),
            lease_expires_at = p_now + make_interval(secs => case when p_start then v_settings.lease_ms else v_settings.start_timeout_ms end / 1000.0),
            started_at = case when p_start then coalesce(r.started_at, p_now) else r.started_at end,
            phase = case when not p_start then r.phase when r.checkpoint = '{}' then r.phases[1] else ops.next_phase(r.phases, r.checkpoint) end,

@@ -1,6 +1,9 @@
 -- Events that prove themselves, and the house kept by itself: partitions by time, a hash chain over the log with signed checkpoints,
 -- retention of events, artifacts and alerts, and one switch that stops new leases.
 
+-- Every call asks this table for the time before it touches another: from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- How long things are kept
 -- ---------------------------------------------------------------------------------------------------------------
@@ -497,13 +500,17 @@ comment on function ops.ring_for_work is
   'Callers: functions that add work.';
 
 create function ops.next_look_in_ms() returns integer
-language sql volatile security definer
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  -- Whoever did not ring may commit after the look that the ring led to: look again after 5, 10, 20 ... milliseconds, for two seconds.
-  select case when a.age between 0 and 2000 then greatest(a.age, 5) else 3600000 end::integer
-    from (select (extract(epoch from clock_timestamp()) * 1000)::bigint
-                 - coalesce(pg_sequence_last_value('ops.work_bell_missed'::regclass), 0) as age) as a
+begin
+  return (
+    -- Whoever did not ring may commit after the look that the ring led to: look again after 5, 10, 20 ... milliseconds, for two seconds.
+    select case when a.age between 0 and 2000 then greatest(a.age, 5) else 3600000 end::integer
+      from (select (extract(epoch from clock_timestamp()) * 1000)::bigint
+                   - coalesce(pg_sequence_last_value('ops.work_bell_missed'::regclass), 0) as age) as a
+  );
+end
 $$;
 comment on function ops.next_look_in_ms is
   'Milliseconds until the dispatcher should look again because somebody added work without ringing; an hour when nobody did. Callers: dispatcher.';
