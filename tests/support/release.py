@@ -47,9 +47,13 @@ def commit_of(version: str) -> str:
 
 def check_out(version: str, folder: Path) -> Release:
     """Skips the test where the repository's history is not at hand."""
-    archive = subprocess.run(["git", "archive", commit_of(version)], cwd=ROOT, capture_output=True, check=False)
+    commit = commit_of(version)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
-        pytest.skip(f"the commit of {version} is not in this clone: {archive.stderr.decode().strip()}")
+        why = archive.stderr.decode().strip()
+        pytest.skip(
+            f"{version} is commit {commit}, which is not here ({why}); `git fetch --unshallow` brings it into a shallow clone"
+        )
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tree:
         tree.extractall(folder, filter="data")
     return Release(version, folder)
