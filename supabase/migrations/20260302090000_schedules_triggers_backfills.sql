@@ -3,6 +3,9 @@
 -- Specs are the source: a trigger on ops.pipelines keeps the rows here in step with the bundle that was applied. Cron expressions are
 -- computed by the dispatcher; what it computed is accepted only for the very version of the schedule that it read.
 
+-- Every call asks this table for the time before it touches another: from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Schedules and deadlines
 -- ---------------------------------------------------------------------------------------------------------------
@@ -39,6 +42,7 @@ create table ops.schedules (
   constraint pauses_say_who_and_why check (num_nulls(paused_at, paused_by, paused_reason) in (0, 3))
 );
 create index schedules_by_next_tick on ops.schedules (next_tick_at nulls first) where paused_at is null;
+create index schedules_by_last_look on ops.schedules (ticked_until) where paused_at is null;
 comment on table ops.schedules is
   'Moments by the clock at which a pipeline starts (purpose start) or must have succeeded within a time (purpose deadline). '
   'Kept in step with the applied spec; the pause and what was ticked survive an apply.';
@@ -335,6 +339,9 @@ as $$
 declare
   v_now timestamptz := ops.now();
 begin
+  -- The clock was set back: what it showed before must not silence a schedule for as long. A tick's run has a key, so none starts twice.
+  update ops.schedules as s set ticked_until = v_now, next_tick_at = null, version = s.version + 1
+   where s.paused_at is null and s.ticked_until > v_now + interval '1 minute';
   return query
   select s.id, s.pipeline, s.name, s.purpose, s.cron, s.every_seconds, s.timezone, s.catch_up, s.catch_up_runs, s.catch_up_seconds,
          s.ticked_until, s.version, v_now
@@ -345,7 +352,8 @@ begin
 end
 $$;
 comment on function ops.due_schedules is
-  'Schedules and deadlines with a tick that is owed by now, or whose next tick is not known yet. Callers: dispatcher.';
+  'Schedules and deadlines with a tick that is owed by now, or whose next tick is not known yet; where the clock was set back they begin anew from '
+  'now. Callers: dispatcher.';
 
 create function ops.fire_ticks(p_schedule uuid, p_version integer, p_ticks timestamptz[], p_until timestamptz, p_next timestamptz)
 returns integer
@@ -376,7 +384,7 @@ begin
   for v_tick in select t.at from unnest(p_ticks) as t (at) order by t.at loop
     exit when v_paused;
     if v_schedule.purpose = 'deadline' then
-      if ops.check_deadline(v_schedule, v_tick) then
+      if v_tick is distinct from v_schedule.last_missed_at and ops.check_deadline(v_schedule, v_tick) then
         v_schedule.last_missed_at := v_tick;
       end if;
       continue;
@@ -1181,13 +1189,14 @@ declare
   v_now timestamptz := ops.now();
 begin
   return query
-  select n.unknown or coalesce(n.at <= v_now, false),
+  select n.unknown or coalesce(n.at <= v_now, false) or coalesce(n.looked_at > v_now + interval '1 minute', false),
          exists (select 1 from ops.cursors as c where c.consumer = 'triggers'),
          exists (select 1 from ops.backfills as b where b.state = 'running') or exists (select 1 from ops.backfill_partitions as x where x.state = 'started'),
          case when n.unknown then 0
               else greatest(extract(epoch from least(n.at, v_now + interval '1 hour') - v_now) * 1000, 0)::integer end
     from (
       select (select min(s.next_tick_at) from ops.schedules as s where s.paused_at is null) as at,
+             (select max(s.ticked_until) from ops.schedules as s where s.paused_at is null) as looked_at,
              exists (select 1 from ops.schedules as s where s.paused_at is null and s.next_tick_at is null) as unknown
     ) as n;
 end

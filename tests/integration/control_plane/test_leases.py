@@ -229,6 +229,19 @@ async def test_every_write_of_a_stale_leaseholder_is_refused_and_changes_nothing
         assert (await plane.events(stale.run_id))[-1] == "WRITE_REFUSED"
 
 
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_token_of_another_run_opens_no_write(plane: Plane, write: str) -> None:
+    mine, other = await plane.work(), await plane.work()
+    before = _without_event_count(await plane.run(other.run_id))
+    statement, arguments = WRITES[write]
+
+    accepted = await plane.db.fetchval(statement, *arguments(Work(other.run_id, mine.token, other.attempt, {})))
+
+    assert accepted is False
+    assert _without_event_count(await plane.run(other.run_id)) == before
+    assert (await plane.finish(other), await plane.finish(mine)) == (True, True), "both go on"
+
+
 async def test_a_forged_token_is_refused(plane: Plane) -> None:
     work = await plane.work()
     forged = Work(work.run_id, uuid.uuid4(), work.attempt, {})

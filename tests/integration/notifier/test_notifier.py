@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from opscore.observe.observation import AlertOpened, AlertResolved, Notification
 from opscore.ports.event_log import SendOutcome
 from opscore.runtime.clock import SystemClock
 from opscore.runtime.service import Service
+from support.keeper import keeping_time
 from support.plane import ENVIRONMENT, Plane
 from support.seen import Seen, serving
 from support.webhooks import Answer, Receiver, receiving
@@ -270,6 +271,34 @@ async def test_a_run_in_quarantine_is_told_of_as_critical(notifiers: Notifiers, 
     assert set(told) == {"run_failed", "run_quarantined"}
     assert (told["run_quarantined"]["severity"], told["run_quarantined"]["code"]) == ("critical", "RUN_QUARANTINED")
     assert told["run_quarantined"]["summary"].startswith("poison is in quarantine: Phase transform lost its executor")
+
+
+async def test_a_deadline_missed_in_an_environment_made_later_is_told_of(
+    notifiers: Notifiers, receiver: Receiver, postgres: ThrowawayPostgres
+) -> None:
+    db = notifiers.plane.db
+    later = await db.fetchval(
+        "select ops.create_environment(e.project_id, 'later') from ops.environments as e where e.id = $1", ENVIRONMENT
+    )
+    target = {"url": receiver.url}
+    await db.fetch("select ops.set_route($1, 'all', '{}', 'webhook', $2)", later, target)
+    await notifiers.plane.set_time(datetime(2026, 6, 1, 12, tzinfo=UTC))
+    spec = {"name": "books", "expected_by": {"cron": "0 13 * * *", "within_seconds": 3600}}
+    bundle = {"digest": "b" * 64, "spec": spec, "files": {}, "phases": ["publish"]}
+    await db.fetch("select * from ops.apply_pipeline($1, $2)", later, bundle)
+    dispatcher = postgres.dsn(urlsplit(notifiers.plane.dsn).path.removeprefix("/"), role="lakehouse_dispatcher")
+
+    async with keeping_time(dispatcher) as keeper, notifiers.running(Seen()):
+        await keeper.one_pass()
+        await notifiers.plane.pass_time(timedelta(minutes=61))
+        await keeper.one_pass()
+        await receiver.until(1)
+
+    told = receiver.received[0].json()["data"]
+    (alert,) = await notifiers.alerts()
+    assert (told["rule"], told["pipeline"], told["event"]) == ("deadline_missed", "books", "DEADLINE_MISSED")
+    assert told["summary"].startswith("books missed its deadline: no run succeeded between 2026-06-01 12:00")
+    assert alert["environment_id"] == later
 
 
 async def test_the_command_checks_its_settings_and_connections(notifiers: Notifiers) -> None:

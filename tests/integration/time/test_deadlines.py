@@ -100,6 +100,20 @@ async def test_a_miss_is_found_after_a_long_silence_of_all_dispatchers(plane: Pl
     assert len(await misses(plane)) == 1
 
 
+async def test_a_clock_set_back_tells_no_miss_twice(plane: Plane, keeper: Timekeeper) -> None:
+    await expected(plane, keeper)
+    await plane.enqueue("p")
+    await plane.set_time(NOON + timedelta(hours=2))
+    await keeper.one_pass()
+
+    await plane.set_time(NOON)
+    await keeper.one_pass()
+    await plane.set_time(NOON + timedelta(hours=2))
+    await keeper.one_pass()
+
+    assert len(await misses(plane)) == 1
+
+
 async def test_a_miss_is_an_alert_by_default(plane: Plane) -> None:
     rule = await plane.db.fetchrow("select * from ops.alert_rules where name = 'deadline_missed'")
 

@@ -312,6 +312,22 @@ async def test_a_clock_that_jumps_back_starts_no_tick_twice(plane: Plane, keeper
     assert await started(plane) == ["01 13:00"]
 
 
+async def test_a_clock_that_was_a_year_ahead_for_a_while_neither_floods_nor_silences(
+    plane: Plane, keeper: Timekeeper
+) -> None:
+    await scheduled(plane, keeper, catch_up="all", catch_up_runs=3)
+    await plane.set_time(NOON + timedelta(days=365))
+    await keeper.one_pass()
+    ahead = len(await started(plane))
+
+    await plane.set_time(NOON + timedelta(minutes=30))
+    await keeper.one_pass()
+    await plane.set_time(NOON + timedelta(hours=1, seconds=1))
+    await keeper.one_pass()
+
+    assert (ahead, await started(plane)) == (3, ["01 13:00", "01 10:00", "01 11:00", "01 12:00"])
+
+
 async def test_pipelines_of_the_first_release_tick_after_the_upgrade(
     postgres: ThrowawayPostgres, tmp_path: Path
 ) -> None:
