@@ -1,5 +1,8 @@
 -- Signals with their evidence, weights in versions that never change, scores that can be recomputed, and weights learned from history.
 
+-- Every call asks this table for the time before it touches another: from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- What a run is judged by
 -- ---------------------------------------------------------------------------------------------------------------

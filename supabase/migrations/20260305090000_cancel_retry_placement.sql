@@ -2,6 +2,9 @@
 -- dispatcher, and cancels that say who and why.
 -- Every lock here is short: columns without a default or with a constant one, and small tables.
 
+-- Every call asks this table for the time before it touches another: from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
 alter table ops.runs
   add column cancel_requested_by text,
   add column cancel_reason text,

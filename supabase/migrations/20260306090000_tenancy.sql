@@ -4,6 +4,9 @@
 -- call on. Schema guard checks the caller's role in the project that the call is about, then calls schema ops, whose functions trust
 -- their callers. Services call ops directly, each what it is granted; the control room checks people itself.
 
+-- Every call asks this table for the time before it touches another: from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Members of projects and organisations
 -- ---------------------------------------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select ops.require_role(
     p_permission, array(select distinct r.role from ops.my_roles() as r where r.project_id = p_project order by r.role),
-    'this project', format('there is no project %s', p_project), '`lakehouse project list` shows yours.')
+    'this project', format('there is no project %s', p_project), 'View api.projects shows yours.')
 $$;
 comment on function ops.require_in_project is 'Refuses a caller without a permission in a project: NOT_FOUND, NOT_ALLOWED. Callers: functions here.';
 
@@ -170,7 +173,7 @@ begin
     v_roles := array['a member of a project only'];
   end if;
   perform ops.require_role(
-    p_permission, v_roles, 'this organisation', format('there is no organisation %s', p_organization), '`lakehouse org list` shows yours.');
+    p_permission, v_roles, 'this organisation', format('there is no organisation %s', p_organization), 'View api.organizations shows yours.');
 end
 $$;
 comment on function ops.require_in_organization is
@@ -184,7 +187,7 @@ as $$
     p_permission,
     array(select distinct r.role from ops.environments as e join ops.my_roles() as r on r.project_id = e.project_id
            where e.id = p_environment order by r.role),
-    'this project', format('there is no %s %s', p_kind, p_id), format('`lakehouse %s list` shows yours.', p_kind))
+    'this project', format('there is no %s %s', p_kind, p_id), format('View api.%ss shows yours.', case p_kind when 'proposal' then 'weight_proposal' else p_kind end))
 $$;
 comment on function ops.require_row is
   'Refuses a caller without a permission in the environment that a thing belongs to: NOT_FOUND, as if it were not there; NOT_ALLOWED. '
@@ -244,7 +247,7 @@ declare
 begin
   perform ops.require_slug(p_slug);
   if not exists (select 1 from ops.organizations as o where o.id = p_organization) then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no organisation %s', p_organization), '`lakehouse org list` shows what there is.');
+    perform ops.refuse('NOT_FOUND', 404, format('there is no organisation %s', p_organization), 'View api.organizations shows what there is.');
   end if;
   insert into ops.projects (organization_id, slug, weight) values (p_organization, p_slug, p_weight)
       on conflict (organization_id, slug) do nothing returning id into v_id;
@@ -266,7 +269,7 @@ declare
 begin
   perform ops.require_slug(p_slug);
   if not exists (select 1 from ops.projects as p where p.id = p_project) then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no project %s', p_project), '`lakehouse project list` shows what there is.');
+    perform ops.refuse('NOT_FOUND', 404, format('there is no project %s', p_project), 'View api.projects shows what there is.');
   end if;
   insert into ops.environments (project_id, slug) values (p_project, p_slug) on conflict (project_id, slug) do nothing returning id into v_id;
   if v_id is null then
@@ -309,7 +312,7 @@ as $$
 begin
   perform ops.require_membership(p_role, p_expires_at);
   if not exists (select 1 from ops.projects as p where p.id = p_project) then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no project %s', p_project), '`lakehouse project list` shows what there is.');
+    perform ops.refuse('NOT_FOUND', 404, format('there is no project %s', p_project), 'View api.projects shows what there is.');
   end if;
   insert into ops.members as m (project_id, user_id, role, expires_at, granted_by) values (p_project, p_user, p_role, p_expires_at, p_by)
       on conflict (user_id, project_id) do update set role = excluded.role, expires_at = excluded.expires_at, granted_by = excluded.granted_by;
@@ -352,7 +355,7 @@ as $$
 begin
   perform ops.require_membership(p_role, p_expires_at);
   if not exists (select 1 from ops.organizations as o where o.id = p_organization) then
-    perform ops.refuse('NOT_FOUND', 404, format('there is no organisation %s', p_organization), '`lakehouse org list` shows what there is.');
+    perform ops.refuse('NOT_FOUND', 404, format('there is no organisation %s', p_organization), 'View api.organizations shows what there is.');
   end if;
   perform ops.keep_an_admin(p_organization, p_user, p_role = 'admin' and p_expires_at is null);
   insert into ops.organization_members as m (organization_id, user_id, role, expires_at, granted_by)
@@ -967,8 +970,6 @@ create index alerts_of_an_environment_newest_first on ops.alerts (environment_id
 -- An index for each would be written with every run and read by nobody. Runs take both keys from tables that keep their foreign keys.
 -- squawk-ignore ban-drop-constraint
 alter table ops.runs drop constraint runs_bundle_fkey;
--- squawk-ignore ban-drop-constraint
-alter table ops.open_runs drop constraint open_runs_lane_id_fkey;
 create function ops.refuse_removal() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
