@@ -19,7 +19,7 @@ async def zombie_publishes(house: House) -> tuple[str, list[str]]:
     stalled = {"STALL_MARK": str(mark), "STALL_ANSWER": str(answer)}
     house.start("executor", name="zombie", module="support.stalling_executor", **stalled)
     run_id = await house.enqueue("odoo_ingest_bronze")
-    await house.until(exists(mark), bool, within=60, waiting_for="the stall")
+    await house.until(exists(mark), bool, within=200, waiting_for="the stall")
 
     house.start("executor", name="winner")
     run = await house.ended(run_id)
