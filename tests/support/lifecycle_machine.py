@@ -1,25 +1,29 @@
 """Drives the real SQL functions beside the model, one step at a time, and compares every row after each step.
 
-Each example is one transaction that is rolled back, and the control plane's clock stands still unless a step moves it:
-what happens depends on the steps alone.
+Each example is one transaction that is rolled back, the control plane's clock stands still unless a step moves it, and
+ids are numbers in order: what happens depends on the steps alone. Hypothesis switches off some rules for the length of
+an example, so that some walks never cancel, never finish or never lose a dispatcher.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import asyncpg
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from support.lifecycle_model import (
     BASE,
     ENDED,
     LEASE,
+    MAX_ATTEMPTS,
+    MAX_LOSSES,
     PRIORITY_STEP,
     SECOND,
     START_TIMEOUT,
@@ -37,13 +41,14 @@ Value = TypeVar("Value")
 
 NEEDS = {"plain": frozenset[str](), "other": frozenset[str](), "picky": frozenset({"gpu"})}
 EXECUTORS = {
-    "e0": (2, frozenset[str]()),
-    "e1": (3, frozenset({"gpu"})),
+    "e0": (4, frozenset[str]()),
+    "e1": (6, frozenset({"gpu"})),
     "e2": (1, frozenset({"gpu"})),
     "e3": (5, frozenset[str]()),
 }
 DISPATCHER = uuid.UUID(int=1)
 DISPATCHER_TTL = 3600 * SECOND
+RANDOM_ID, NEXT_ID = "gen_random_uuid() as id", "lpad(nextval('ops.model_ids')::text, 32, '0')::uuid"
 
 ROWS = """
     select r.id, r.state::text, r.attempt, r.lease_token, r.lease_expires_at, q.executor_id, r.failures::integer,
@@ -60,18 +65,20 @@ ROWS = """
 """
 EXECUTOR_ROWS = "select id, draining, lost_at is not null as lost, last_seen_at, pulling_until from ops.executors"
 
-picks = st.integers(0, 11)
+picks = st.integers(0, 29)
 limits = st.sampled_from([1, 2, 3, 10])
-tokens = st.sampled_from(["right", "right", "right", "stale", "foreign"])
+tokens = st.sampled_from(["right", "right", "right", "right", "right", "stale", "foreign", "told"])
+alive = st.sampled_from([True, True, True, False])
 
 
 @dataclass
 class Bench:
-    """A control plane on which examples run one after the other. steps: how many there were so far."""
+    """A control plane on which examples run one after the other. steps: how many there were so far, and what they did."""
 
     runner: asyncio.Runner
     plane: Plane
     steps: int = 0
+    happened: Counter[str] = field(default_factory=Counter[str])
 
     def do(self, work: Awaitable[Value]) -> Value:
         async def wait() -> Value:
@@ -81,9 +88,10 @@ class Bench:
 
 
 async def prepare(plane: Plane) -> None:
-    """Pipelines, short leases and a clock that stands still."""
+    """Pipelines, short leases, a clock that stands still, and ids in order, by which equal runs and executors are told apart."""
     for name, needs in NEEDS.items():
-        await plane.pipeline(name, requires=sorted(needs), retries={"max_attempts": 3, "max_losses": 3})
+        retries = {"max_attempts": MAX_ATTEMPTS, "max_losses": MAX_LOSSES}
+        await plane.pipeline(name, requires=sorted(needs), retries=retries)
     await plane.db.execute(
         f"""
         update ops.settings
@@ -92,8 +100,13 @@ async def prepare(plane: Plane) -> None:
         language sql volatile security definer
         set search_path = pg_catalog, pg_temp
         as $$ select '{BASE.isoformat()}'::timestamptz + c.shift from ops.clock as c $$;
+        create sequence ops.model_ids;
+        alter table ops.executors alter column id set default {NEXT_ID};
         """
     )
+    enqueue = await plane.db.fetchval("select pg_get_functiondef('ops.enqueue_runs(jsonb)'::regprocedure)")
+    assert enqueue.count(RANDOM_ID) == 1
+    await plane.db.execute(enqueue.replace(RANDOM_ID, f"{NEXT_ID} as id"))
 
 
 def machine(bench: Bench) -> type[RuleBasedStateMachine]:
@@ -117,24 +130,31 @@ class Lifecycle(RuleBasedStateMachine):
         self.model = Model(NEEDS)
         self.transaction = self.plane.db.transaction()
         self._do(self.transaction.start())
+        self._value("select setval('ops.model_ids', 1)")
         self._lead()
         for name in ("e0", "e1"):
             self._register(name)
+        for pipeline, priority in (("plain", 0), ("plain", 5), ("plain", -1), ("other", 0), ("picky", 1), ("picky", 0)):
+            self._enqueue(pipeline, "a", None, priority, 0, 1)
 
     def teardown(self) -> None:
+        self.bench.happened += self.model.happened
         self._do(self.transaction.rollback())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
     @rule(
         pipeline=st.sampled_from(sorted(NEEDS)),
-        content=st.sampled_from(["a", "b"]),
-        key=st.sampled_from([None, None, None, "k0", "k1", "k2"]),
+        content=st.sampled_from(["a", "a", "a", "b"]),
+        key=st.sampled_from([None, None, None, None, None, None, "k0", "k1"]),
         priority=st.sampled_from([-1, 0, 0, 1, 5]),
         delay=st.sampled_from([0, 0, 0, 30 * SECOND]),
-        count=st.sampled_from([1, 1, 2, 4]),
+        count=st.sampled_from([1, 2, 4]),
     )
     def enqueue(self, pipeline: str, content: str, key: str | None, priority: int, delay: int, count: int) -> None:
+        self._enqueue(pipeline, content, key, priority, delay, count)
+
+    def _enqueue(self, pipeline: str, content: str, key: str | None, priority: int, delay: int, count: int) -> None:
         due = self.model.now + delay
         offered: list[dict[str, Any]] = [
             {
@@ -146,30 +166,36 @@ class Lifecycle(RuleBasedStateMachine):
         first = [
             self.model.runs.get(self.model.keys.get(each["idempotency_key"], uuid.UUID(int=0))) for each in offered
         ]
-        other = [run for run in first if run and (run.pipeline, run.content) != (pipeline, content)]
+        other = [
+            run for run in first if run and (run.pipeline, run.content, run.priority) != (pipeline, content, priority)
+        ]
         rows = self._refused_or(
             lambda: self.plane.db.fetch("select * from ops.enqueue_runs($1)", offered),
             "IDEMPOTENCY_CONFLICT" if other else None,
         )
         if rows is None:
+            self.model.happened["conflict of keys"] += 1
             return
         for row, run, each in zip(rows, first, offered, strict=True):
             assert row["created"] == (run is None), (row, run)
             if run is not None:
                 assert row["run_id"] == run.id
+                self.model.happened["same again"] += 1
                 continue
             new = Run(row["run_id"], pipeline, content, priority, due, rank=due - priority * PRIORITY_STEP)
             self.model.runs[new.id] = new
             if key:
                 self.model.keys[each["idempotency_key"]] = new.id
 
-    @rule(pick=picks)
-    def cancel(self, pick: int) -> None:
-        if run := self._any_run(pick):
+    @precondition(lambda self: self.model.runs)
+    @rule(pick=picks, leased=st.booleans())
+    def cancel(self, pick: int, leased: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        if run := (leased and self._any_leased(pick)) or self._any_run(pick):
             self.model.cancel(run)
             answer = self._value("select ops.cancel_run($1, 'model')", run.id)
             assert answer == run.state
 
+    @precondition(lambda self: self.model.runs)
     @rule(pick=picks)
     def retry(self, pick: int) -> None:
         if not (run := self._any_run(pick)):
@@ -200,6 +226,7 @@ class Lifecycle(RuleBasedStateMachine):
         self._took(handed, before, limit - len(waited))
         self._learn_tokens()
 
+    @precondition(lambda self: self._any_leased(0))
     @rule(who=picks, limit=limits)
     def take(self, who: int, limit: int) -> None:
         executor = self._executor(who)
@@ -215,16 +242,19 @@ class Lifecycle(RuleBasedStateMachine):
         self.model.lease([(row["run_id"], executor) for row in rows], 1, executor, "claimed")
         self._learn_tokens()
 
+    @precondition(lambda self: self._any_token())
     @rule(pick=picks, kind=tokens)
     def start(self, pick: int, kind: str) -> None:
         run, token = self._offer(pick, kind)
         if run is None:
             return
         current = token == run.token
+        self.model.happened["stale start"] += not current
         assert self._value("select ops.start_run($1, $2)", run.id, token) is current
         if current and run.state == "claimed":
             self.model.start(run)
 
+    @precondition(lambda self: self._any_token())
     @rule(pick=picks, kind=tokens, progressed=st.booleans())
     def beat(self, pick: int, kind: str, progressed: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         run, token = self._offer(pick, kind)
@@ -233,13 +263,15 @@ class Lifecycle(RuleBasedStateMachine):
         offered = {"run_id": run.id, "token": token, "checkpoint": {"transform": {}} if progressed else None}
         verdict = self._value("select verdict from ops.beat(null, $1)", [offered])
         expected = self.model.renew(run, progressed=progressed) if token == run.token else "lease_lost"
+        self.model.happened["stale beat"] += expected == "lease_lost"
         assert verdict == expected
 
+    @precondition(lambda self: self._any_token())
     @rule(
         pick=picks,
         kind=tokens,
-        outcome=st.sampled_from(["succeeded", "failed", "canceled", "interrupted"]),
-        retry_in=st.sampled_from([None, 0, 25 * SECOND]),
+        outcome=st.sampled_from(["succeeded", "failed", "failed", "canceled", "interrupted"]),
+        retry_in=st.sampled_from([0, 25 * SECOND, None]),
     )
     def finish(self, pick: int, kind: str, outcome: str, retry_in: int | None) -> None:
         run, token = self._offer(pick, kind)
@@ -249,6 +281,7 @@ class Lifecycle(RuleBasedStateMachine):
         (row,) = self._rows("select accepted, state from ops.finish_runs($1)", [offered])
         if token == run.token:
             self.model.finish(run, outcome, retry_in)
+        self.model.happened["stale end"] += token != run.ended_token
         assert row["accepted"] == (token == run.ended_token), (row, run)
 
     @rule()
@@ -272,12 +305,7 @@ class Lifecycle(RuleBasedStateMachine):
         self._rows("select * from ops.beat($1, '[]', $2)", executor, draining)
         self.model.seen(executor, draining=draining)
 
-    @rule()
-    def everyone_shows_life(self) -> None:
-        for executor in self.model.executors:
-            self._rows("select * from ops.beat($1, '[]', false)", executor)
-            self.model.seen(executor, draining=False)
-
+    @precondition(lambda self: sum(not each.draining for each in self.model.executors.values()) > 1)
     @rule(who=picks)
     def sign_off(self, who: int) -> None:
         executor = self._executor(who)
@@ -288,6 +316,7 @@ class Lifecycle(RuleBasedStateMachine):
     def dispatcher_leads(self) -> None:
         self._lead()
 
+    @precondition(lambda self: self.model.dispatcher_until is not None)
     @rule()
     def dispatcher_leaves(self) -> None:
         self._value("select ops.release_leadership('dispatcher', $1)", DISPATCHER)
@@ -323,12 +352,13 @@ class Lifecycle(RuleBasedStateMachine):
         if cap is not None and code is None:
             cap.raised_to, cap.raised_until = to, self.model.now + 45 * SECOND
 
+    @precondition(lambda self: self.model.caps)
     @rule(name=st.sampled_from(["c0", "c1"]))
     def remove_cap(self, name: str) -> None:
         there = self.model.caps.pop(name, None) is not None
         assert self._value("select ops.remove_cap($1, $2)", ENVIRONMENT, name) is there
 
-    @rule(paused=st.sampled_from([False, False, True]))
+    @rule(paused=st.sampled_from([False, False, False, False, True]))
     def switch(self, paused: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         if paused:
             self._value("select ops.pause('model', 'why not')")
@@ -336,17 +366,26 @@ class Lifecycle(RuleBasedStateMachine):
             assert self._value("select ops.resume()") is self.model.paused
         self.model.paused = paused
 
-    @rule(by=st.sampled_from([300, 700, 3000, 3000, 10_000, START_TIMEOUT, START_TIMEOUT + 1]))
-    def time_passes(self, by: int) -> None:
-        self._move_clock(by)
+    @rule(by=st.sampled_from([300, 3000, 3000, 10_000, START_TIMEOUT, START_TIMEOUT + 1, LEASE + 1]), alive=alive)
+    def time_passes(self, by: int, alive: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        self._move_clock(by, alive=alive)
 
-    @rule()
-    def a_lease_passes(self) -> None:
-        self._move_clock(LEASE + 1)
+    @rule(
+        by=st.sampled_from([-100, -100, -5000, -5000, -LEASE, -3600 * SECOND, 600 * SECOND, 7200 * SECOND]), alive=alive
+    )
+    def clock_jumps(self, by: int, alive: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        self.model.happened["clock jumped back" if by < 0 else "clock jumped on"] += 1
+        self._move_clock(by, alive=alive)
 
-    @rule(by=st.sampled_from([-3600 * SECOND, -LEASE, -5000, -100, 600 * SECOND, 7200 * SECOND]))
-    def clock_jumps(self, by: int) -> None:
-        self._move_clock(by)
+    # A rule is drawn as often as it has names: most steps move runs along.
+    enqueue_2 = enqueue_3 = enqueue_4 = enqueue
+    lease_2 = lease_3 = lease_4 = lease
+    claim_2 = claim_3 = claim
+    start_2 = start_3 = start
+    beat_2 = beat
+    finish_2 = finish_3 = finish_4 = finish
+    time_passes_2 = time_passes_3 = time_passes
+    switch_2 = switch_3 = switch
 
     # --- what must hold after every step ----------------------------------------------------------------------------
 
@@ -431,9 +470,21 @@ class Lifecycle(RuleBasedStateMachine):
             run.token = row["lease_token"]
             run.tokens.append(row["lease_token"])
 
-    def _move_clock(self, by: int) -> None:
+    def _move_clock(self, by: int, *, alive: bool) -> None:
+        """alive: whoever shows life regularly did so in the meantime."""
         self.model.now += by
         self._value("update ops.clock set shift = $1::integer * interval '1 millisecond'", self.model.now)
+        for executor, each in self.model.executors.items():
+            if alive and not (each.draining or each.signed_off):
+                self._rows("select * from ops.beat($1, '[]', false)", executor)
+                self.model.seen(executor, draining=False)
+
+    def _any_leased(self, pick: int) -> Run | None:
+        runs = [run for run in self.model.runs.values() if run.leased]
+        return runs[-1 - pick % len(runs)] if runs else None
+
+    def _any_token(self) -> bool:
+        return any(run.tokens for run in self.model.runs.values())
 
     def _executor(self, pick: int) -> uuid.UUID:
         known = list(self.model.executors)
@@ -443,22 +494,28 @@ class Lifecycle(RuleBasedStateMachine):
         runs = list(self.model.runs.values())
         return runs[-1 - pick % len(runs)] if runs else None
 
-    def _offer(self, pick: int, kind: str) -> tuple[Run | None, uuid.UUID]:
-        """A run and a token for it: its own, one it had before, or that of another run."""
+    def _offer(self, pick: int, kind: str) -> tuple[Run | None, uuid.UUID | None]:
+        """A run and a token for it: its own, one it had before, that of another run or that of its last end.
+
+        Rather for a run under a lease: there a wrong token could do harm.
+        """
         runs = list(self.model.runs.values())
-        if kind == "right":
-            runs = [run for run in runs if run.leased] or runs
-        elif kind == "stale":
-            runs = [run for run in runs if any(token != run.token for token in run.tokens)] or runs
+        told = [run for run in runs if run.ended_token]
+        if kind == "told" and told:
+            run = told[-1 - pick % len(told)]
+            return run, run.ended_token
+        leased = [run for run in runs if run.leased]
+        again = [run for run in leased if len(run.tokens) > 1]
+        runs = (again if kind == "stale" else leased) or leased or runs
         if not runs:
             return None, uuid.UUID(int=0)
         run = runs[-1 - pick % len(runs)]
-        others = [each.token for each in self.model.runs.values() if each.token and each is not run]
         old = [token for token in run.tokens if token != run.token]
         if kind == "right" and run.token:
             return run, run.token
         if kind == "stale" and old:
             return run, old[-1 - pick % len(old)]
+        others = [each.token for each in self.model.runs.values() if each.token and each is not run]
         return run, others[pick % len(others)] if others else uuid.UUID(int=7)
 
 

@@ -7,13 +7,14 @@ whom), it judges the choice instead: `leasable` before, `lease` after.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 BASE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = 1000
 LEASE, START_TIMEOUT, TTL, WINDOW = 60 * SECOND, 20 * SECOND, 40 * SECOND, 60 * SECOND
-MAX_ATTEMPTS, MAX_LOSSES = 3, 3
+MAX_ATTEMPTS, MAX_LOSSES = 3, 2
 ENDED = frozenset({"succeeded", "failed", "canceled"})
 PRIORITY_STEP = 300 * SECOND
 
@@ -77,10 +78,11 @@ class Cap:
 
 
 class Model:
-    """needs: what each pipeline requires of an executor."""
+    """needs: what each pipeline requires of an executor. happened: how often what, so that a walk that does nothing is seen."""
 
     def __init__(self, needs: dict[str, frozenset[str]]) -> None:
         self.needs = needs
+        self.happened: Counter[str] = Counter()
         self.now = 0
         self.paused = False
         self.dispatcher_until: int | None = None
@@ -133,13 +135,13 @@ class Model:
     def leasable(self, only: uuid.UUID | None) -> list[Run]:
         """Runs of which at least one must be leased when any is asked for."""
         if self.paused:
+            self.happened["asked while paused"] += bool(self.due())
             return []
         able = [self.executors[key].capabilities for key in self.open_executors(only)]
-        return [
-            run
-            for run in self.due()
-            if any(self.needs[run.pipeline] <= each for each in able) and (run.recovering or self.room(run))
-        ]
+        fitting = [run for run in self.due() if any(self.needs[run.pipeline] <= each for each in able)]
+        passing = [run for run in fitting if run.recovering or self.room(run)]
+        self.happened["kept back by a cap"] += len(fitting) > len(passing)
+        return passing
 
     def lease(self, leased: list[tuple[uuid.UUID, uuid.UUID]], limit: int, only: uuid.UUID | None, state: str) -> None:
         """Judge what was leased to whom, and take it over."""
@@ -166,6 +168,7 @@ class Model:
     def _lease(self, run: Run, executor: uuid.UUID, state: str) -> None:
         run.state, run.executor, run.token = state, executor, None
         run.attempt += 1
+        self.happened["leased recovering" if run.recovering else "leased"] += 1
         run.recovering = False
         run.expires = self.now + (LEASE if state == "running" else START_TIMEOUT)
 
@@ -187,12 +190,15 @@ class Model:
 
     def start(self, run: Run) -> None:
         run.state, run.expires = "running", self.now + LEASE
+        self.happened["started"] += 1
 
     def renew(self, run: Run, *, progressed: bool) -> str:
         run.expires = self.now + LEASE
         if progressed:
             run.losses = 0
-        return "cancel" if run.cancel_requested else "go_on"
+        verdict = "cancel" if run.cancel_requested else "go_on"
+        self.happened[f"told to {verdict}"] += 1
+        return verdict
 
     def finish(self, run: Run, outcome: str, retry_in: int | None) -> None:
         again = run.failures + 1 < MAX_ATTEMPTS
@@ -202,8 +208,10 @@ class Model:
             self._end(run, "canceled", cancel="confirmed")
         elif outcome == "interrupted":
             self._return(run, run.due)
+            self.happened["handed back"] += 1
         elif retry_in is not None and again:
             self._return(run, self.now + retry_in)
+            self.happened["failed and again"] += 1
         else:
             self._end(run, "failed")
         if outcome == "failed" and retry_in is not None:
@@ -214,6 +222,7 @@ class Model:
 
     def _end(self, run: Run, state: str, cancel: str | None = None) -> None:
         run.state, run.cancel = state, cancel
+        self.happened[" ".join(filter(None, (state, cancel, run.quarantined and "quarantined")))] += 1
 
     def _return(self, run: Run, due: int) -> None:
         run.state, run.cancel, run.due = "waiting", None, due
@@ -235,6 +244,7 @@ class Model:
             else:
                 self._return(run, self.now)
                 run.recovering = run.losses > 0
+                self.happened["taken back"] += 1
             assert run.executor is not None
             self.executors[run.executor].lost = True
             seen[run.id] = "queued" if run.state == "waiting" else run.state
@@ -253,6 +263,7 @@ class Model:
         run.cancel_requested, run.quarantined = False, False
         run.failures = run.losses = 0
         run.retries += 1
+        self.happened["retried"] += 1
         run.recovering = False
         self._return(run, self.now)
 
@@ -269,6 +280,7 @@ class Model:
         each = self.executors[executor]
         each.draining = each.lost = each.signed_off = True
         claimed = [run for run in self.held_by(executor) if run.state == "claimed"]
+        self.happened["signed off"] += 1
         for run in claimed:
             run.expires = self.now - 1
         if claimed:
