@@ -11,7 +11,7 @@ import pytest
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db.migrate import migrate, read_migrations
 from opscore.domain.errors import Conflict
-from support.plane import Plane
+from support.plane import Plane, somebody_waits
 
 
 async def test_every_table_function_view_and_type_has_a_comment(plane: Plane) -> None:
@@ -98,6 +98,25 @@ async def test_a_failing_migration_leaves_nothing_behind(postgres: ThrowawayPost
     connection = await asyncpg.connect(dsn)
     assert await connection.fetchval("select to_regclass('first')") is None
     await connection.close()
+
+
+async def test_a_migration_that_has_to_wait_lets_others_through_and_tries_again(
+    postgres: ThrowawayPostgres, tmp_path: Path
+) -> None:
+    dsn = await postgres.create_database("migrate")
+    worker, other = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    await worker.execute("create table busy ()")
+    (tmp_path / "20260101_first.sql").write_text("alter table busy add column more integer;")
+
+    await worker.execute("begin; lock table busy in access share mode")
+    migrating = asyncio.create_task(migrate(dsn, folder=tmp_path))
+    await somebody_waits(other)
+    await other.fetch("select * from busy", timeout=10)  # behind the migration, which waits for the worker
+    await worker.execute("commit")
+
+    assert await migrating == ["20260101"]
+    await worker.close()
+    await other.close()
 
 
 async def test_a_history_written_by_the_supabase_cli_is_respected(postgres: ThrowawayPostgres, tmp_path: Path) -> None:
