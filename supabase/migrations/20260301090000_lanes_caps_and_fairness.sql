@@ -98,206 +98,10 @@ alter table ops.open_runs_laned enable row level security;
 create policy "The control room sees all rows" on ops.open_runs_laned for select to lakehouse_controlroom using (true);
 grant select on ops.open_runs_laned to lakehouse_controlroom;
 
--- Every call asks this table for the time before it touches another, so that from here on nobody is half way through the tables below.
-lock table ops.clock in access exclusive mode;
-
 -- ---------------------------------------------------------------------------------------------------------------
--- What pipelines, runs and projects say about placement, limits and shares
+-- What counts against caps. These functions name columns that are added below; making them takes time, which nobody waits for here.
 -- ---------------------------------------------------------------------------------------------------------------
-alter table ops.projects add column weight numeric not null default 1 check (weight > 0 and weight <= 1000);
-comment on column ops.projects.weight is 'Share of the executors'' slots against other projects while both have work waiting.';
-
-alter table ops.pipelines
-  add column labels text[] not null default '{}',
-  add column prefers text not null default '' check (prefers in ('', 'edge', 'container')),
-  add column writes text[] not null default '{}',
-  add column estimate jsonb not null default '{}' check (jsonb_typeof(estimate) = 'object');
-comment on column ops.pipelines.prefers is 'The kind of executor that gets its runs first when several are free.';
-comment on column ops.pipelines.writes is 'Tables it publishes: caps of scope table apply to their writers.';
-comment on column ops.pipelines.estimate is 'What one run is expected to use: {"rows", "bytes", "queries", "compute_seconds", "cost"}. Reserved while it runs.';
-
-alter table ops.runs
-  add column lane_id integer,
-  add column estimate jsonb,
-  add column usage jsonb;
-comment on column ops.runs.lane_id is 'Its lane (ops.lanes); null on runs from before there were lanes until they are leased.';
-comment on column ops.runs.usage is 'What its finished attempts used, by metered kind: {"rows", "bytes", "queries", "compute_seconds", "cost"}.';
-
-lock table ops.open_runs in access exclusive mode;
-delete from ops.open_runs_laned as n
- where not exists (
-   select 1 from ops.open_runs as q
-    where q.run_id = n.run_id and q.due_at = n.due_at and q.held = n.held and q.executor_id is not distinct from n.executor_id);
-select ops.copy_open_runs();
-drop function ops.copy_open_runs();
-drop table ops.open_runs;
-alter table ops.open_runs_laned rename to open_runs;
-alter table ops.open_runs rename constraint open_runs_laned_pkey to open_runs_pkey;
-alter index ops.open_runs_of_a_lane_held rename to open_runs_held;
-alter index ops.open_runs_by_holder_and_lane rename to open_runs_by_holder;
-
--- ---------------------------------------------------------------------------------------------------------------
--- Caps
--- ---------------------------------------------------------------------------------------------------------------
-alter table ops.caps drop constraint caps_kind_check, drop constraint caps_scope_check, drop constraint pipeline_caps_name_a_pipeline,
-  drop constraint run_caps_have_a_window, drop constraint caps_ceiling_check;
-alter table ops.caps rename column pipeline to subject;
--- release 0.1 lists caps by this name
-alter table ops.caps add column pipeline text generated always as (case scope when 'pipeline' then subject end) stored;
-alter table ops.caps alter column ceiling type numeric;
-alter table ops.caps
-  add column behaviour text not null default 'hold' check (behaviour in ('hold', 'reject', 'cancel_oldest', 'cancel_newest')),
-  add column max_waiting integer check (max_waiting >= 0),
-  add column raised_to numeric,
-  add column raised_until timestamptz,
-  add column raised_by text,
-  add column raised_reason text,
-  add constraint caps_are_of_a_known_kind check (kind in ('concurrency', 'runs', 'rows', 'bytes', 'queries', 'compute_seconds', 'cost')),
-  add constraint caps_have_a_known_scope
-    check (scope in ('organization', 'project', 'environment', 'pipeline', 'table', 'executor', 'label')),
-  add constraint caps_name_what_they_apply_to check ((scope in ('pipeline', 'table', 'executor', 'label')) = (subject is not null)),
-  add constraint caps_over_time_have_a_window check ((kind = 'concurrency') = (window_seconds is null)),
-  add constraint ceilings_are_numbers check (ceiling >= 0 and ceiling < 1e18),
-  add constraint raises_are_complete check (
-    num_nulls(raised_to, raised_until, raised_by, raised_reason) in (0, 4) and (raised_to is null or (raised_to >= 0 and raised_to < 1e18))
-  );
-comment on table ops.caps is
-  'Ceilings. concurrency: runs under lease at one moment; the other kinds: amounts within the window. scope and subject say whose; '
-  'behaviour says what becomes of a run that meets a full cap; a raise replaces the ceiling until it ends.';
-comment on column ops.caps.max_waiting is 'How many runs may wait under the cap; more are refused when they are enqueued.';
-
-create temporary table cap_usage_before as select u.cap_id, u.at, u.amount, u.run_id from ops.cap_usage as u;
-drop table ops.cap_usage;
-create table ops.cap_usage (
-  id bigint primary key generated always as identity,
-  cap_id uuid not null references ops.caps (id) on delete cascade,
-  at timestamptz not null,
-  amount numeric not null check (amount > 0),
-  run_ids uuid[] not null check (cardinality(run_ids) > 0),
-  unique (cap_id, at)
-) with (fillfactor = 50);
-comment on table ops.cap_usage is
-  'Ledger of what was used under caps with a window: one row per sixtieth of the window (at: its end), added to, never taken from; run_ids: some of '
-  'those that used it last. What running runs reserve is derived from their leases instead, and so is concurrency: nothing has to be given back '
-  'after a crash, so nothing can drift.';
-alter table ops.cap_usage enable row level security;
-create policy "The control room sees all rows" on ops.cap_usage for select to lakehouse_controlroom using (true);
-grant select on ops.cap_usage to lakehouse_controlroom;
-
-create function ops.ceiling(p_cap ops.caps, p_now timestamptz) returns numeric
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return case when p_cap.raised_until > p_now then p_cap.raised_to else p_cap.ceiling end;
-end
-$$;
-comment on function ops.ceiling is 'What a cap allows now, a raise in force included. Callers: functions here.';
-
-create function ops.cap_applies(p_cap ops.caps, p_lane ops.lanes) returns boolean
-language sql stable security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  select case p_cap.scope
-    when 'organization' then p_lane.organization_id = (
-      select p.organization_id from ops.environments as e join ops.projects as p on p.id = e.project_id where e.id = p_cap.environment_id)
-    when 'project' then p_lane.project_id = (select e.project_id from ops.environments as e where e.id = p_cap.environment_id)
-    when 'environment' then p_lane.environment_id = p_cap.environment_id
-    when 'pipeline' then p_lane.environment_id = p_cap.environment_id and p_lane.pipeline = p_cap.subject
-    when 'label' then p_lane.environment_id = p_cap.environment_id and p_cap.subject = any (p_lane.labels)
-    when 'table' then p_lane.environment_id = p_cap.environment_id and exists (
-      select 1 from ops.pipelines as w cross join unnest(w.writes) as x (name)
-       where w.environment_id = p_lane.environment_id and w.name = p_lane.pipeline
-         and (x.name = p_cap.subject or x.name = split_part(p_cap.subject, '.', 1) || '.*' or p_cap.subject = split_part(x.name, '.', 1) || '.*'))
-    else false
-  end
-$$;
-comment on function ops.cap_applies is
-  'Whether a cap is about the runs of a lane. Caps of scope executor are about executors, not lanes. Callers: functions here.';
-
-create table ops.lane_caps (
-  lane_id integer not null references ops.lanes (id) on delete cascade,
-  cap_id uuid not null references ops.caps (id) on delete cascade,
-  primary key (lane_id, cap_id)
-);
-create index lane_caps_of_a_cap on ops.lane_caps (cap_id);
-comment on table ops.lane_caps is 'Which enabled caps apply to which lane: ops.cap_applies, worked out when a lane or a cap changes and not whenever a run is leased.';
-alter table ops.lane_caps enable row level security;
-create policy "The control room sees all rows" on ops.lane_caps for select to lakehouse_controlroom using (true);
-grant select on ops.lane_caps to lakehouse_controlroom;
-
-create function ops.bind_cap(p_cap ops.caps) returns void
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  -- a new lane and a new cap must not miss each other
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
-  delete from ops.lane_caps as m where m.cap_id = p_cap.id;
-  insert into ops.lane_caps (lane_id, cap_id) select l.id, p_cap.id from ops.lanes as l where p_cap.enabled and ops.cap_applies(p_cap, l);
-end
-$$;
-comment on function ops.bind_cap is 'Finds the lanes a cap applies to. Callers: triggers here.';
-
-create function ops.cap_changed() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform ops.bind_cap(new);
-  return null;
-end
-$$;
-comment on function ops.cap_changed is 'Trigger of ops.caps.';
-create trigger caps_find_their_lanes after insert or update of environment_id, scope, subject, enabled on ops.caps
-  for each row execute function ops.cap_changed();
-
-create function ops.lane_made() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
-  insert into ops.lane_caps (lane_id, cap_id) select new.id, c.id from ops.caps as c where c.enabled and ops.cap_applies(c, new);
-  return null;
-end
-$$;
-comment on function ops.lane_made is 'Trigger of ops.lanes.';
-create trigger lanes_find_their_caps after insert on ops.lanes for each row execute function ops.lane_made();
-
-create function ops.writes_changed() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform ops.bind_cap(c) from ops.caps as c where c.environment_id = new.environment_id and c.scope = 'table' order by c.id;
-  return null;
-end
-$$;
-comment on function ops.writes_changed is 'Trigger of ops.pipelines: caps of scope table follow what pipelines write.';
-create trigger caps_follow_new_writers after insert on ops.pipelines
-  for each row when (new.writes <> '{}') execute function ops.writes_changed();
-create trigger caps_follow_what_is_written after update of writes on ops.pipelines
-  for each row when (new.writes is distinct from old.writes) execute function ops.writes_changed();
-
-insert into ops.lane_caps (lane_id, cap_id)
-select l.id, c.id from ops.lanes as l cross join ops.caps as c where c.enabled and ops.cap_applies(c, l);
-
-create function ops.ledger_row(p_cap ops.caps, p_now timestamptz) returns timestamptz
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return date_bin(make_interval(secs => p_cap.window_seconds / 60.0), p_now, 'epoch') + make_interval(secs => p_cap.window_seconds / 60.0);
-end
-$$;
-insert into ops.cap_usage (cap_id, at, amount, run_ids)
-select c.id, ops.ledger_row(c, u.at), sum(u.amount), (array_agg(u.run_id order by u.at desc))[1:5]
-  from cap_usage_before as u join ops.caps as c on c.id = u.cap_id
- group by c.id, ops.ledger_row(c, u.at);
-drop table cap_usage_before;
-comment on function ops.ledger_row is
-  'The end of the sixtieth of a cap''s window that a moment lies in: what is used counts until that end has left the window. Callers: functions here.';
+set local check_function_bodies = off;
 
 create function ops.cap_used(p_cap ops.caps, p_now timestamptz) returns numeric
 language plpgsql stable security definer
@@ -507,7 +311,6 @@ begin
 end
 $$;
 comment on function ops.find_lane is 'Puts a run into its lane that a call from before this file opens behind it; a later file drops it. Callers: triggers.';
-create trigger open_runs_find_their_lane before insert on ops.open_runs for each row when (new.lane_id is null) execute function ops.find_lane();
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Leasing by lane
@@ -1826,6 +1629,211 @@ $$;
 comment on function ops.executor_block is
   'What a run without a full cap of its own waits for: an executor that can do it (no_executor), a cap of every such executor (cap), or a slot (slots). '
   'Callers: ops.wait_reason.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- From here on others wait
+-- ---------------------------------------------------------------------------------------------------------------
+-- Every call asks this table for the time before it touches another, so that from here on nobody is half way through the tables below.
+lock table ops.clock in access exclusive mode;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- What pipelines, runs and projects say about placement, limits and shares
+-- ---------------------------------------------------------------------------------------------------------------
+alter table ops.projects add column weight numeric not null default 1 check (weight > 0 and weight <= 1000);
+comment on column ops.projects.weight is 'Share of the executors'' slots against other projects while both have work waiting.';
+
+alter table ops.pipelines
+  add column labels text[] not null default '{}',
+  add column prefers text not null default '' check (prefers in ('', 'edge', 'container')),
+  add column writes text[] not null default '{}',
+  add column estimate jsonb not null default '{}' check (jsonb_typeof(estimate) = 'object');
+comment on column ops.pipelines.prefers is 'The kind of executor that gets its runs first when several are free.';
+comment on column ops.pipelines.writes is 'Tables it publishes: caps of scope table apply to their writers.';
+comment on column ops.pipelines.estimate is 'What one run is expected to use: {"rows", "bytes", "queries", "compute_seconds", "cost"}. Reserved while it runs.';
+
+alter table ops.runs
+  add column lane_id integer,
+  add column estimate jsonb,
+  add column usage jsonb;
+comment on column ops.runs.lane_id is 'Its lane (ops.lanes); null on runs from before there were lanes until they are leased.';
+comment on column ops.runs.usage is 'What its finished attempts used, by metered kind: {"rows", "bytes", "queries", "compute_seconds", "cost"}.';
+
+lock table ops.open_runs in access exclusive mode;
+delete from ops.open_runs_laned as n
+ where not exists (
+   select 1 from ops.open_runs as q
+    where q.run_id = n.run_id and q.due_at = n.due_at and q.held = n.held and q.executor_id is not distinct from n.executor_id);
+select ops.copy_open_runs();
+drop function ops.copy_open_runs();
+drop table ops.open_runs;
+alter table ops.open_runs_laned rename to open_runs;
+alter table ops.open_runs rename constraint open_runs_laned_pkey to open_runs_pkey;
+alter index ops.open_runs_of_a_lane_held rename to open_runs_held;
+alter index ops.open_runs_by_holder_and_lane rename to open_runs_by_holder;
+create trigger open_runs_find_their_lane before insert on ops.open_runs for each row when (new.lane_id is null) execute function ops.find_lane();
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Caps
+-- ---------------------------------------------------------------------------------------------------------------
+alter table ops.caps drop constraint caps_kind_check, drop constraint caps_scope_check, drop constraint pipeline_caps_name_a_pipeline,
+  drop constraint run_caps_have_a_window, drop constraint caps_ceiling_check;
+alter table ops.caps rename column pipeline to subject;
+-- release 0.1 lists caps by this name
+alter table ops.caps add column pipeline text generated always as (case scope when 'pipeline' then subject end) stored;
+alter table ops.caps alter column ceiling type numeric;
+alter table ops.caps
+  add column behaviour text not null default 'hold' check (behaviour in ('hold', 'reject', 'cancel_oldest', 'cancel_newest')),
+  add column max_waiting integer check (max_waiting >= 0),
+  add column raised_to numeric,
+  add column raised_until timestamptz,
+  add column raised_by text,
+  add column raised_reason text,
+  add constraint caps_are_of_a_known_kind check (kind in ('concurrency', 'runs', 'rows', 'bytes', 'queries', 'compute_seconds', 'cost')),
+  add constraint caps_have_a_known_scope
+    check (scope in ('organization', 'project', 'environment', 'pipeline', 'table', 'executor', 'label')),
+  add constraint caps_name_what_they_apply_to check ((scope in ('pipeline', 'table', 'executor', 'label')) = (subject is not null)),
+  add constraint caps_over_time_have_a_window check ((kind = 'concurrency') = (window_seconds is null)),
+  add constraint ceilings_are_numbers check (ceiling >= 0 and ceiling < 1e18),
+  add constraint raises_are_complete check (
+    num_nulls(raised_to, raised_until, raised_by, raised_reason) in (0, 4) and (raised_to is null or (raised_to >= 0 and raised_to < 1e18))
+  );
+comment on table ops.caps is
+  'Ceilings. concurrency: runs under lease at one moment; the other kinds: amounts within the window. scope and subject say whose; '
+  'behaviour says what becomes of a run that meets a full cap; a raise replaces the ceiling until it ends.';
+comment on column ops.caps.max_waiting is 'How many runs may wait under the cap; more are refused when they are enqueued.';
+
+create temporary table cap_usage_before as select u.cap_id, u.at, u.amount, u.run_id from ops.cap_usage as u;
+drop table ops.cap_usage;
+create table ops.cap_usage (
+  id bigint primary key generated always as identity,
+  cap_id uuid not null references ops.caps (id) on delete cascade,
+  at timestamptz not null,
+  amount numeric not null check (amount > 0),
+  run_ids uuid[] not null check (cardinality(run_ids) > 0),
+  unique (cap_id, at)
+) with (fillfactor = 50);
+comment on table ops.cap_usage is
+  'Ledger of what was used under caps with a window: one row per sixtieth of the window (at: its end), added to, never taken from; run_ids: some of '
+  'those that used it last. What running runs reserve is derived from their leases instead, and so is concurrency: nothing has to be given back '
+  'after a crash, so nothing can drift.';
+alter table ops.cap_usage enable row level security;
+create policy "The control room sees all rows" on ops.cap_usage for select to lakehouse_controlroom using (true);
+grant select on ops.cap_usage to lakehouse_controlroom;
+
+create function ops.ceiling(p_cap ops.caps, p_now timestamptz) returns numeric
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when p_cap.raised_until > p_now then p_cap.raised_to else p_cap.ceiling end;
+end
+$$;
+comment on function ops.ceiling is 'What a cap allows now, a raise in force included. Callers: functions here.';
+
+create function ops.cap_applies(p_cap ops.caps, p_lane ops.lanes) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select case p_cap.scope
+    when 'organization' then p_lane.organization_id = (
+      select p.organization_id from ops.environments as e join ops.projects as p on p.id = e.project_id where e.id = p_cap.environment_id)
+    when 'project' then p_lane.project_id = (select e.project_id from ops.environments as e where e.id = p_cap.environment_id)
+    when 'environment' then p_lane.environment_id = p_cap.environment_id
+    when 'pipeline' then p_lane.environment_id = p_cap.environment_id and p_lane.pipeline = p_cap.subject
+    when 'label' then p_lane.environment_id = p_cap.environment_id and p_cap.subject = any (p_lane.labels)
+    when 'table' then p_lane.environment_id = p_cap.environment_id and exists (
+      select 1 from ops.pipelines as w cross join unnest(w.writes) as x (name)
+       where w.environment_id = p_lane.environment_id and w.name = p_lane.pipeline
+         and (x.name = p_cap.subject or x.name = split_part(p_cap.subject, '.', 1) || '.*' or p_cap.subject = split_part(x.name, '.', 1) || '.*'))
+    else false
+  end
+$$;
+comment on function ops.cap_applies is
+  'Whether a cap is about the runs of a lane. Caps of scope executor are about executors, not lanes. Callers: functions here.';
+
+create table ops.lane_caps (
+  lane_id integer not null references ops.lanes (id) on delete cascade,
+  cap_id uuid not null references ops.caps (id) on delete cascade,
+  primary key (lane_id, cap_id)
+);
+create index lane_caps_of_a_cap on ops.lane_caps (cap_id);
+comment on table ops.lane_caps is 'Which enabled caps apply to which lane: ops.cap_applies, worked out when a lane or a cap changes and not whenever a run is leased.';
+alter table ops.lane_caps enable row level security;
+create policy "The control room sees all rows" on ops.lane_caps for select to lakehouse_controlroom using (true);
+grant select on ops.lane_caps to lakehouse_controlroom;
+
+create function ops.bind_cap(p_cap ops.caps) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- a new lane and a new cap must not miss each other
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
+  delete from ops.lane_caps as m where m.cap_id = p_cap.id;
+  insert into ops.lane_caps (lane_id, cap_id) select l.id, p_cap.id from ops.lanes as l where p_cap.enabled and ops.cap_applies(p_cap, l);
+end
+$$;
+comment on function ops.bind_cap is 'Finds the lanes a cap applies to. Callers: triggers here.';
+
+create function ops.cap_changed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform ops.bind_cap(new);
+  return null;
+end
+$$;
+comment on function ops.cap_changed is 'Trigger of ops.caps.';
+create trigger caps_find_their_lanes after insert or update of environment_id, scope, subject, enabled on ops.caps
+  for each row execute function ops.cap_changed();
+
+create function ops.lane_made() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('ops.lanes', 0));
+  insert into ops.lane_caps (lane_id, cap_id) select new.id, c.id from ops.caps as c where c.enabled and ops.cap_applies(c, new);
+  return null;
+end
+$$;
+comment on function ops.lane_made is 'Trigger of ops.lanes.';
+create trigger lanes_find_their_caps after insert on ops.lanes for each row execute function ops.lane_made();
+
+create function ops.writes_changed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform ops.bind_cap(c) from ops.caps as c where c.environment_id = new.environment_id and c.scope = 'table' order by c.id;
+  return null;
+end
+$$;
+comment on function ops.writes_changed is 'Trigger of ops.pipelines: caps of scope table follow what pipelines write.';
+create trigger caps_follow_new_writers after insert on ops.pipelines
+  for each row when (new.writes <> '{}') execute function ops.writes_changed();
+create trigger caps_follow_what_is_written after update of writes on ops.pipelines
+  for each row when (new.writes is distinct from old.writes) execute function ops.writes_changed();
+
+insert into ops.lane_caps (lane_id, cap_id)
+select l.id, c.id from ops.lanes as l cross join ops.caps as c where c.enabled and ops.cap_applies(c, l);
+
+create function ops.ledger_row(p_cap ops.caps, p_now timestamptz) returns timestamptz
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return date_bin(make_interval(secs => p_cap.window_seconds / 60.0), p_now, 'epoch') + make_interval(secs => p_cap.window_seconds / 60.0);
+end
+$$;
+insert into ops.cap_usage (cap_id, at, amount, run_ids)
+select c.id, ops.ledger_row(c, u.at), sum(u.amount), (array_agg(u.run_id order by u.at desc))[1:5]
+  from cap_usage_before as u join ops.caps as c on c.id = u.cap_id
+ group by c.id, ops.ledger_row(c, u.at);
+drop table cap_usage_before;
+comment on function ops.ledger_row is
+  'The end of the sixtieth of a cap''s window that a moment lies in: what is used counts until that end has left the window. Callers: functions here.';
 
 create or replace view api.runs with (security_invoker = true) as
 select r.id, r.environment_id, r.pipeline, r.state, r.phase, r.attempt, r.params, r.priority, r.trigger, r.parent_run_id, r.bundle,

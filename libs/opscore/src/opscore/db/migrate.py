@@ -4,7 +4,8 @@ Keeps the Supabase CLI's own history table, so that either tool finds nothing to
 a checksum per file, so that a migration edited after it was applied is refused instead of silently ignored.
 
 Services go on working meanwhile. Whoever waits for a table lets everybody else wait behind it, so a migration waits for
-half a second at most, lets them through and begins again; the same when it and others wait for each other.
+a third of a second at most, lets them through and begins again; the same when it and others wait for each other. They
+are let through between two migrations too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from opscore.db.errors import translated
 from opscore.domain.errors import Conflict, NotFound
 
 LOCK_KEY = 7_402_151_988_310_447  # any constant; one per product, so that two runners wait for each other
-LONGEST_WAIT_MS = 500  # below Postgres' own deadlock_timeout: nobody stands still for as long as that
+LONGEST_WAIT_MS = 300  # well below Postgres' own deadlock_timeout: nobody stands still for as long as that
 PAUSE_S = 0.25
 TRIES = 240
+OTHERS = "select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid())"
 IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 HISTORY = """
@@ -85,11 +87,13 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, on_progre
     for _ in range(TRIES - 1):
         try:
             await _run(connection, migration)
+            break
         except IN_THE_WAY:
             await asyncio.sleep(PAUSE_S)
-        else:
-            return True
-    await _run(connection, migration)
+    else:
+        await _run(connection, migration)
+    if await connection.fetchval(OTHERS):
+        await asyncio.sleep(PAUSE_S)
     return True
 
 
