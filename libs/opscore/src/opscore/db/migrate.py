@@ -25,8 +25,10 @@ from opscore.domain.errors import Conflict, NotFound
 LOCK_KEY = 7_402_151_988_310_447  # any constant; one per product, so that two runners wait for each other
 LONGEST_WAIT_MS = 300  # well below Postgres' own deadlock_timeout: nobody stands still for as long as that
 PAUSE_S = 0.25
+CATCH_UP_S = 1.0  # sessions that waited plan anew what they call, then do what piled up
 TRIES = 240
-OTHERS = "select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid())"
+RUNNER = "lakehouse migrate"
+OTHERS = "select exists (select from pg_stat_activity where datname = current_database() and application_name <> $1)"
 IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 HISTORY = """
@@ -66,7 +68,7 @@ async def migrate(
     """Apply what is missing and return the versions that were applied, in order. Each file is one transaction."""
     migrations = read_migrations(folder)
     with translated():
-        connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": "lakehouse migrate"})
+        connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": RUNNER})
     try:
         with translated():
             await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)
@@ -92,8 +94,8 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, on_progre
             await asyncio.sleep(PAUSE_S)
     else:
         await _run(connection, migration)
-    if await connection.fetchval(OTHERS):
-        await asyncio.sleep(PAUSE_S)
+    if await connection.fetchval(OTHERS, RUNNER):
+        await asyncio.sleep(CATCH_UP_S)
     return True
 
 
