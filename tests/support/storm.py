@@ -33,7 +33,7 @@ SLEEPER = "sleeper"
 PIPELINE = "storm"
 BACKLOG = 60  # runs that are offered before the first fault, and ahead of the faults from then on
 BATCH = 50
-TRICKLE = 10  # runs that are offered ahead of their time when there is nothing left to do
+TRICKLE = 10  # runs that are offered beyond that when there is nothing to do
 
 SHORT_LIFE = 2.0  # seconds
 PATIENCE = 120.0  # seconds in which some fault must hit, or in which everything must end after the last one
@@ -110,13 +110,17 @@ class Storm:
     # --- work -------------------------------------------------------------------------------------------------------
 
     async def _offer(self) -> None:
-        """As many runs as faults have hit, in proportion; more only when a zombie is wanted and there is no work for it."""
-        while self.offered < self.dose.runs or self.zombies < self.dose.zombies:
+        """As many runs as faults have hit, in proportion, and a few more whenever there is nothing to do.
+
+        A fault among idle services proves little, and without work nobody turns into a zombie.
+        """
+        while self.offered < self.dose.runs or self._faults() < self._all_faults():
             due = min(math.ceil(self.dose.runs * self._faults() / self._all_faults()) + BACKLOG, self.dose.runs)
             if self.offered < due:
                 await self._enqueue(min(BATCH, due - self.offered))
             elif not await self._persist(lambda: self.database.fetchval(OPEN)):
                 await self._enqueue(TRICKLE)
+                await asyncio.sleep(0.5)
             await asyncio.sleep(0.1)
 
     async def _enqueue(self, count: int) -> None:
@@ -134,7 +138,9 @@ class Storm:
             await asyncio.sleep(0.2)
 
     def _faults(self) -> int:
-        return self.killed.total() + self.crashed + self.cut + self.zombies
+        """How many of the dose have hit."""
+        killed = min(self.killed.total(), self.dose.kills)
+        return killed + self.crashed + self.cut + self.zombies
 
     def _all_faults(self) -> int:
         return self.dose.kills + self.dose.crashes + self.dose.terminations + self.dose.zombies
