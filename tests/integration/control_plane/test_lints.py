@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from support import tap
@@ -47,7 +48,10 @@ async def test_a_planted_fault_is_found(looking: Plane, lint: Path) -> None:
 
     async with looking.db.transaction():
         await looking.db.execute(planted)
-        after = await findings(looking, lint)
+        try:
+            after = await findings(looking, lint)
+        except asyncpg.FeatureNotSupportedError:
+            pytest.skip("this Postgres is built without libxml, which that lint needs; Debian's packages have it")
 
     assert set(after) - set(before)
 
