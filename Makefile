@@ -38,7 +38,7 @@ test-engines: $(STAMP) ## The engines' conformance suite
 	tools/test.sh tests/integration/engines $(ARGS)
 
 chaos: $(STAMP) ## Kill, stop and cut until something is lost; nothing may be
-	LAKEHOUSE_CHAOS_SHARE=$${LAKEHOUSE_CHAOS_SHARE:-1} tools/test.sh tests/chaos -s $(ARGS)
+	LAKEHOUSE_CHAOS_SHARE=$${LAKEHOUSE_CHAOS_SHARE:-1} LAKEHOUSE_CHAOS_KILLS=$${LAKEHOUSE_CHAOS_KILLS:-60} tools/test.sh tests/chaos -s $(ARGS)
 
 bench: $(STAMP) ## Measure against the named peers in one run; writes bench/results/
 	$(BIN)/python -m bench $(ARGS)

@@ -24,7 +24,7 @@ from support.marts import SQL, at_the_source, in_the_lake
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("LAKEHOUSE_CHAOS_KILLS", "60"))
+KILLS = int(os.environ.get("LAKEHOUSE_CHAOS_KILLS", "30"))
 
 
 @dataclass
