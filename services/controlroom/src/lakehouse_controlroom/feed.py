@@ -30,11 +30,12 @@ class Feed:
         self._doorbell = doorbell
         self._subscribers: set[MemoryObjectSendStream[Json]] = set()
         self._wanted = anyio.Event()
+        self._begun = anyio.Event()
         self._pulse: dict[UUID, str] | None = None
 
     @contextmanager
     def subscribed(self) -> Generator[MemoryObjectReceiveStream[Json]]:
-        """Changes from now on. Whoever wants to know how things stand reads that after subscribing."""
+        """Changes from `begun` on. Whoever wants to know how things stand reads that after it."""
         send, receive = anyio.create_memory_object_stream[Json](BACKLOG)
         self._subscribers.add(send)
         self._wanted.set()
@@ -44,15 +45,20 @@ class Feed:
             self._drop(send)
             receive.close()
 
+    async def begun(self) -> None:
+        """Wait until there was a look to tell changes from: what changes before it is told to nobody."""
+        await self._begun.wait()
+
     async def look(self) -> None:
         """Look once and tell what changed since the last look; sleep first while nobody wants to know."""
         if not self._subscribers:
-            self._pulse, self._wanted = None, anyio.Event()
+            self._pulse, self._wanted, self._begun = None, anyio.Event(), anyio.Event()
             await self._wanted.wait()
         bell = self._doorbell.next
         before = self._pulse
         still_open = [run_id for run_id, pulse in (before or {}).items() if pulse.startswith(OPEN)]
         self._pulse = await self._runs.pulse(self._environment, newest=NEWEST, known=still_open)
+        self._begun.set()
         changed = [run_id for run_id, pulse in self._pulse.items() if before is None or before.get(run_id) != pulse]
         if before is not None and changed:
             for run in reversed(await self._runs.runs_by_id(changed)):
@@ -61,6 +67,7 @@ class Feed:
 
     def close(self) -> None:
         """End every subscription."""
+        self._begun.set()
         for subscriber in list(self._subscribers):
             self._drop(subscriber)
 

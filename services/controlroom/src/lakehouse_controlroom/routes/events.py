@@ -62,6 +62,7 @@ async def _live(room: Room, run_id: UUID, after: int) -> AsyncIterator[bytes]:
 
 async def _changes(room: Room) -> AsyncIterator[bytes]:
     with room.feed.subscribed() as changes:
+        await room.feed.begun()
         yield message({"version": room.service.version}, event="hello")
         while True:
             run = None
