@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import dataclass
 
 from bench.peers.river_drain import CannotBuild, program
 from bench.report import Result, median
@@ -20,22 +21,37 @@ ROUNDS = 3
 PROCRASTINATE_JOBS, RIVER_SECONDS, RIVER_JOBS = 1_000, 10, 100_000  # so much takes some seconds each
 
 RIVER = "river_drain"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What ours is held against. args: of its program; RUNS stands for as many as ours. factor: the target, if any."""
+
+    about: str
+    module: str
+    args: tuple[str | int, ...]
+    factor: float | None = None
+    note: str = ""
+
+
 # Each peer as it is published, which the targets are about, and as fast as we could make it (decision 0005).
-PEERS: dict[str, tuple[str, tuple[str | int, ...]]] = {
-    "lifecycle_rate": ("pgqueuer_drain", ("RUNS", "published")),
-    "lifecycle_rate_vs_pgqueuer_tuned": ("pgqueuer_drain", ("RUNS", "tuned")),
-    "lifecycle_rate_vs_procrastinate": ("procrastinate_drain", (PROCRASTINATE_JOBS, 1)),
-    "lifecycle_rate_vs_procrastinate_tuned": ("procrastinate_drain", (3 * PROCRASTINATE_JOBS, 20)),
-    "lifecycle_rate_vs_river": (RIVER, ("seconds", RIVER_SECONDS)),
-    "lifecycle_rate_vs_river_burn_down": (RIVER, ("jobs", RIVER_JOBS)),
-}
-ABOUT: dict[str, tuple[str, float | None, str]] = {
-    "lifecycle_rate": ("PgQueuer's drain at its published settings", 2.5, ""),
-    "lifecycle_rate_vs_pgqueuer_tuned": ("PgQueuer's drain at its best settings here", None, ""),
-    "lifecycle_rate_vs_procrastinate": ("Procrastinate's drain at its defaults", 60, ""),
-    "lifecycle_rate_vs_procrastinate_tuned": ("Procrastinate's drain, 20 at once", None, ""),
-    "lifecycle_rate_vs_river": ("River's own benchmark", 1, "it inserts meanwhile, and keeps no events"),
-    "lifecycle_rate_vs_river_burn_down": ("River's own benchmark, burn-down", None, "it keeps no events"),
+PEERS = {
+    "lifecycle_rate": Peer("PgQueuer's drain at its published settings", "pgqueuer_drain", ("RUNS", "published"), 2.5),
+    "lifecycle_rate_vs_pgqueuer_tuned": Peer(
+        "PgQueuer's drain at its best settings here", "pgqueuer_drain", ("RUNS", "tuned")
+    ),
+    "lifecycle_rate_vs_procrastinate": Peer(
+        "Procrastinate's drain at its defaults", "procrastinate_drain", (PROCRASTINATE_JOBS, 1), 60
+    ),
+    "lifecycle_rate_vs_procrastinate_tuned": Peer(
+        "Procrastinate's drain, 20 at once", "procrastinate_drain", (3 * PROCRASTINATE_JOBS, 20)
+    ),
+    "lifecycle_rate_vs_river": Peer(
+        "River's own benchmark", RIVER, ("seconds", RIVER_SECONDS), 1, "it inserts meanwhile, and keeps no events"
+    ),
+    "lifecycle_rate_vs_river_burn_down": Peer(
+        "River's own benchmark, burn-down", RIVER, ("jobs", RIVER_JOBS), note="it keeps no events"
+    ),
 }
 
 
@@ -84,25 +100,22 @@ async def measure(postgres: ThrowawayPostgres, *, full: bool = False) -> list[Re
     theirs: dict[str, list[float]] = {name: [] for name in PEERS}
     for _ in range(ROUNDS):
         ours.append(await drain(postgres, runs))
-        for name, (module, args) in PEERS.items():
-            if not (missing and module == RIVER):
-                each = [runs if arg == "RUNS" else arg for arg in args]
-                theirs[name].append(float(await peer(postgres, module, *each)))
+        for name, each in PEERS.items():
+            if not (missing and each.module == RIVER):
+                args = [runs if arg == "RUNS" else arg for arg in each.args]
+                theirs[name].append(float(await peer(postgres, each.module, *args)))
     rate = median(ours)
     return [_row(rate, name, theirs[name], missing) for name in PEERS]
 
 
 def _row(rate: float, name: str, theirs: list[float], missing: str) -> Result:
-    about, factor, note = ABOUT[name]
+    each = PEERS[name]
+    target = "none" if each.factor is None else f">= {each.factor:g}x peer"
     if not theirs:
-        return Result(name, rate, "runs/s", _target(factor), None, COMMAND, about, note=f"not measured: {missing}")
+        return Result(name, rate, "runs/s", target, None, COMMAND, each.about, note=f"not measured: {missing}")
     other = median(theirs)
-    met = None if factor is None else rate >= factor * other
-    return Result(name, rate, "runs/s", _target(factor), met, COMMAND, about, other, note)
-
-
-def _target(factor: float | None) -> str:
-    return "none" if factor is None else f">= {factor:g}x peer"
+    met = None if each.factor is None else rate >= each.factor * other
+    return Result(name, rate, "runs/s", target, met, COMMAND, each.about, other, each.note)
 
 
 def _river_is_missing() -> str:

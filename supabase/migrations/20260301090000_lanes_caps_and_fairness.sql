@@ -395,13 +395,11 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 begin
-  return (
+  return array(
     -- preferred executors first, then by depth, so that work spreads over executors before it piles up on one
-    select array(
-      select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
-       where f.capabilities @> p_needs
-       order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit)
-  );
+    select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
+     where f.capabilities @> p_needs
+     order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit);
 end
 $$;
 comment on function ops.free_slots is 'Executors that can take work with these needs, each as often as it has free slots, in the order of use. Callers: functions here.';

@@ -59,6 +59,7 @@ async def storm_over(postgres: ThrowawayPostgres, dsn: str, folder: Path, dose: 
                 try:
                     yield storm
                 finally:
+                    storm.mouth.close()
                     recorder.heard()
                     sys.stdout.write(f"{storm}\n")
         finally:

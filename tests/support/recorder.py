@@ -39,6 +39,9 @@ class Mouth:
 
     def stop(self) -> None:
         self._socket.send(b"stop")
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
 

@@ -139,6 +139,7 @@ async def flowing(postgres: ThrowawayPostgres, release: Release, folder: Path) -
         finally:
             await flow.stop_feeding()
             house.stop_all()
+            flow.mouth.close()
             recorder.close()
             await db.close()
             await feeding.close()
@@ -199,12 +200,16 @@ async def test_what_release_0_1_reads_can_be_read(
 ) -> None:
     """Every query file of the old control room, in its own role, on the present schema."""
     connection = await asyncpg.connect(postgres.dsn(control_dsn.rsplit("/", 1)[1], role="lakehouse_controlroom"))
+    read: list[str] = []
     try:
         for query in release.queries:
             statement = await connection.prepare(query.read_text())
             await statement.fetch(*(None for _ in statement.get_parameters()))
+            read.append(query.stem)
     finally:
         await connection.close()
+
+    assert {"caps", "events_after", "runs_page"} <= set(read)
 
 
 async def leave_waiting(flow: Flow) -> None:

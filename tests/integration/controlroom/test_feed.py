@@ -46,6 +46,11 @@ async def test_nobody_is_greeted_before_changes_are_told() -> None:
 async def test_a_feed_that_ends_lets_everybody_go() -> None:
     feed = Feed(LateRuns(), uuid.UUID(int=1), Doorbell())  # type: ignore[arg-type] # two of the port's methods are enough
 
-    feed.close()
+    waiting = asyncio.create_task(feed.begun())
+    await settle()
+    before = waiting.done()
 
-    await asyncio.wait_for(feed.begun(), 10)
+    feed.close()
+    await asyncio.wait_for(waiting, 10)
+
+    assert not before

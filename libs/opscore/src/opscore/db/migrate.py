@@ -86,14 +86,14 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, on_progre
         await _check(connection, migration)
         return False
     on_progress(f"{migration.version}_{migration.name}")
-    for _ in range(TRIES - 1):
+    for tries_left in reversed(range(TRIES)):
         try:
             await _run(connection, migration)
             break
         except IN_THE_WAY:
+            if not tries_left:
+                raise
             await asyncio.sleep(PAUSE_S)
-    else:
-        await _run(connection, migration)
     if await connection.fetchval(OTHERS, RUNNER):
         await asyncio.sleep(CATCH_UP_S)
     return True
