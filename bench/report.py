@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Result:
-    """One row. value and peer_value are medians of at least three; ratio = ours / peer; met None: no target, or not measured."""
+    """value, peer_value: medians of at least three; ratio = ours / peer; met None: no target, or not measured."""
 
     name: str
     value: float
