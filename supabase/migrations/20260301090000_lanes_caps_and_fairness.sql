@@ -22,6 +22,48 @@ end
 $$;
 
 -- ---------------------------------------------------------------------------------------------------------------
+-- The doorbell: rung at most every five milliseconds, for a NOTIFY makes all notifying commits go one by one
+-- ---------------------------------------------------------------------------------------------------------------
+-- Sequences, because what they hold is seen at once and by all, commits or not. Both hold milliseconds since 1970.
+create unlogged sequence ops.work_bell_rung;
+create unlogged sequence ops.work_bell_missed;
+
+create function ops.ring_for_work() returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+begin
+  if v_now - pg_sequence_last_value('ops.work_bell_rung'::regclass) between 0 and 4 then
+    perform setval('ops.work_bell_missed', v_now);
+  else
+    perform setval('ops.work_bell_rung', v_now);
+    perform pg_notify('lakehouse_work', '');
+  end if;
+end
+$$;
+comment on function ops.ring_for_work is
+  'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
+  'Callers: functions that add work.';
+
+create function ops.next_look_in_ms() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    -- Whoever did not ring may commit after the look that the ring led to: look again after 5, 10, 20 ... milliseconds, for two seconds.
+    select case when a.age between 0 and 2000 then greatest(a.age, 5) else 3600000 end::integer
+      from (select (extract(epoch from clock_timestamp()) * 1000)::bigint
+                   - coalesce(pg_sequence_last_value('ops.work_bell_missed'::regclass), 0) as age) as a
+  );
+end
+$$;
+comment on function ops.next_look_in_ms is
+  'Milliseconds until the dispatcher should look again because somebody added work without ringing; an hour when nobody did. Callers: dispatcher.';
+
+-- ---------------------------------------------------------------------------------------------------------------
 -- Lanes, and those of the runs that wait, found before anything is locked
 -- ---------------------------------------------------------------------------------------------------------------
 create table ops.lanes (
@@ -956,7 +998,7 @@ begin
       on conflict on constraint caps_environment_id_name_key do update
      set ceiling = excluded.ceiling, window_seconds = excluded.window_seconds, behaviour = excluded.behaviour,
          max_waiting = excluded.max_waiting, updated_at = ops.now();
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   perform ops.lane_of(p_environment, v_name, '{}');  -- here, so that no enqueue waits for another that makes it
   return query select v_name, v_digest, v_before is distinct from v_digest;
 end
@@ -1137,7 +1179,7 @@ begin
   end loop;
 
   perform ops.refuse_what_may_not_wait(v_ids);
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
 end
 $$;
 comment on function ops.enqueue_runs is
@@ -1170,7 +1212,7 @@ begin
     from ops.runs as r where r.id = p_run;
   insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
   select r.id, r.event_seq, r.attempt, 'RUN_RETRIED', v_now, jsonb_build_object('by', p_by) from ops.runs as r where r.id = p_run;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return 'queued';
 end
 $$;
@@ -1378,7 +1420,7 @@ begin
   perform pg_catalog.pg_notify('lakehouse_feed', '');
   -- A freed slot is its executor's own to fill (ops.claim_work); the dispatcher is needed for caps with room and for retries.
   if 'queued' = any (v_states) or exists (select 1 from ops.open_runs as q where q.held) then
-    perform pg_catalog.pg_notify('lakehouse_work', '');
+    perform ops.ring_for_work();
   end if;
 
   return query
@@ -1483,7 +1525,7 @@ begin
      set kind = excluded.kind, scope = excluded.scope, subject = excluded.subject, ceiling = excluded.ceiling, window_seconds = excluded.window_seconds,
          behaviour = excluded.behaviour, max_waiting = excluded.max_waiting, enabled = excluded.enabled, updated_at = ops.now()
   returning c.id into v_id;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return v_id;
 end
 $$;
@@ -1511,7 +1553,7 @@ begin
   end if;
   update ops.caps as c set raised_to = p_to, raised_until = v_until, raised_by = p_by, raised_reason = p_reason
    where c.environment_id = p_environment and c.name = p_name;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return v_until;
 end
 $$;
@@ -1528,7 +1570,7 @@ begin
   end if;
   delete from ops.caps as c where c.environment_id = p_environment and c.name = p_name;
   if found then
-    perform pg_catalog.pg_notify('lakehouse_work', '');
+    perform ops.ring_for_work();
     return true;
   end if;
   return false;

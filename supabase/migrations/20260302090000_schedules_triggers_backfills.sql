@@ -315,7 +315,7 @@ begin
                          'Take one of them out of `after` or `triggers`.');
     end if;
   end if;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return null;
 end
 $$;
@@ -503,7 +503,7 @@ begin
   if not found then
     perform ops.refuse('NOT_FOUND', 404, format('pipeline %s has no schedule %s', p_pipeline, p_name), '`lakehouse schedule list` shows what there is.');
   end if;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
 end
 $$;
 comment on function ops.resume_schedule is 'Ticks again from now on. Raises NOT_FOUND. Callers: CLI, control room.';
@@ -1027,7 +1027,7 @@ begin
     perform ops.refuse('INVALID_INPUT', 400, format('there is nothing to do: every partition of %s in this range has a run', v_plan.pipeline),
                        'Use `--reprocess failed` or `--reprocess all` to run partitions again.');
   end if;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return v_plan.id;
 end
 $$;
@@ -1141,7 +1141,7 @@ begin
      set state = p_to, changed_by = p_by, changed_reason = p_reason, updated_at = ops.now(), wait_reason = null,
          finished_at = case when p_to = 'canceled' then ops.now() end
    where b.id = p_backfill;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
   return p_to;
 end
 $$;

@@ -262,7 +262,7 @@ begin
    where r.id in (select q.run_id from ops.open_runs as q where q.executor_id = p_executor) and r.state = 'claimed';
   if found then
     perform ops.requeue_stale_runs(1000);
-    perform pg_catalog.pg_notify('lakehouse_work', '');
+    perform ops.ring_for_work();
   end if;
 end
 $$;
@@ -363,7 +363,7 @@ begin
   if not found then
     perform ops.refuse('NOT_FOUND', 404, format('there is no executor %L', p_name), '`lakehouse executor list --all` shows what there is.');
   end if;
-  perform pg_catalog.pg_notify('lakehouse_work', '');
+  perform ops.ring_for_work();
 end
 $$;
 comment on function ops.undrain_executor is 'Gives a drained executor work again. Raises NOT_FOUND. Callers: CLI, control room.';
@@ -471,7 +471,7 @@ begin
   perform pg_catalog.pg_notify('lakehouse_feed', '');
   -- A freed slot is its executor's own to fill (ops.claim_work); the dispatcher is needed for caps with room and for retries.
   if 'queued' = any (v_states) or exists (select 1 from ops.open_runs as q where q.held) then
-    perform pg_catalog.pg_notify('lakehouse_work', '');
+    perform ops.ring_for_work();
   end if;
 
   return query
