@@ -16,7 +16,7 @@ from bench.services import all_ended, services
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 
 COMMAND = "python -m bench lifecycle"
-SLOTS = "1500"
+SLOTS = "3000"
 ROUNDS = 3
 PROCRASTINATE_JOBS, RIVER_SECONDS, RIVER_JOBS = 1_000, 10, 100_000  # so much takes some seconds each
 

@@ -28,7 +28,7 @@ $$;
 create unlogged sequence ops.work_bell_rung;
 create unlogged sequence ops.work_bell_missed;
 
-create function ops.ring_for_work() returns void
+create function ops.ring_for_work(p_runs uuid[] default null) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -39,13 +39,13 @@ begin
     perform setval('ops.work_bell_missed', v_now);
   else
     perform setval('ops.work_bell_rung', v_now);
-    perform pg_notify('lakehouse_work', '');
+    perform pg_notify('lakehouse_work', coalesce(ops.who_looks_first(p_runs)::text, ''));
   end if;
 end
 $$;
 comment on function ops.ring_for_work is
   'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
-  'Callers: functions that add work.';
+  'The ring names who looks first for these new runs; the dispatcher follows a moment later. Callers: functions that add work.';
 
 create function ops.next_look_in_ms() returns integer
 language plpgsql volatile security definer
@@ -407,17 +407,18 @@ end
 $$;
 comment on function ops.waiting_lanes is 'Lanes with a run that no executor holds. Callers: functions here.';
 
-create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer)
+create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer, held integer)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan  -- planning costs ten times what the statement does
 set jit = off
 as $$
 begin
   return query
   with free as materialized (
-    select e.id, e.capabilities, (e.slots - (select count(*) from ops.open_runs as h where h.executor_id = e.id))::integer as slots
+    select e.id, e.capabilities, e.slots, (select count(*) from ops.open_runs as h where h.executor_id = e.id)::integer as held
       from ops.executors as e
      where (e.id = p_only
             or p_only is null and (e.pulling_until is null or e.pulling_until < p_now)
@@ -426,10 +427,11 @@ begin
        and not e.draining and e.lost_at is null
        and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s)
   )
-  select f.id, f.capabilities, f.slots from free as f where f.slots > 0;
+  select f.id, f.capabilities, f.slots - f.held, f.held from free as f where f.slots > f.held;
 end
 $$;
-comment on function ops.free_executors is 'Executors that can take work now, or the one that pulls, with their free slots. Callers: functions here.';
+comment on function ops.free_executors is
+  'Executors that can take work now, or the one that pulls, with their free slots and the runs they hold. Callers: functions here.';
 
 create function ops.free_slots(p_needs text[], p_prefers text, p_limit integer, p_only uuid, p_now timestamptz) returns uuid[]
 language plpgsql stable security definer
@@ -437,11 +439,15 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 begin
+  if p_only is not null then
+    return coalesce((
+      select array_fill(f.id, array[least(f.slots, p_limit)]) from ops.free_executors(p_only, p_now) as f where f.capabilities @> p_needs), '{}');
+  end if;
   return array(
-    -- preferred executors first, then by depth, so that work spreads over executors before it piles up on one
+    -- preferred executors first, then those that would hold fewest, so that work spreads before it piles up on one
     select f.id from ops.free_executors(p_only, p_now) as f cross join lateral generate_series(1, least(f.slots, p_limit)) as s (depth)
      where f.capabilities @> p_needs
-     order by f.capabilities @> array[p_prefers] desc, s.depth, f.id limit p_limit);
+     order by f.capabilities @> array[p_prefers] desc, f.held + s.depth, f.id limit p_limit);
 end
 $$;
 comment on function ops.free_slots is 'Executors that can take work with these needs, each as often as it has free slots, in the order of use. Callers: functions here.';
@@ -1058,9 +1064,80 @@ $$;
 comment on function ops.refuse_what_may_not_wait is
   'Raises CAP_EXCEEDED when new runs meet a full cap that rejects, or one under which enough runs wait. Callers: ops.enqueue_runs.';
 
+create function ops.who_looks_first(p_runs uuid[]) returns uuid
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  v_now timestamptz := ops.now();
+  v_lanes integer[];
+begin
+  if p_runs is null or cardinality(p_runs) > 10 then
+    return null;
+  end if;
+  select array_agg(distinct q.lane_id) into v_lanes from ops.open_runs as q where q.run_id = any (p_runs) and q.executor_id is null and q.due_at <= v_now;
+  if cardinality(v_lanes) is distinct from 1 then
+    return null;
+  end if;
+  return (
+    select f.id from ops.lanes as l cross join lateral ops.free_executors(null, v_now) as f
+     where l.id = v_lanes[1] and f.capabilities @> l.requires
+     order by f.capabilities @> array[l.prefers] desc, f.held, f.id limit 1);
+end
+$$;
+comment on function ops.who_looks_first is
+  'The executor that the dispatcher would give the first of these few runs to as things are; it may lease them for itself, which saves a trip. '
+  'Callers: ops.ring_for_work.';
+
+create function ops.refuse_other_content(p_runs jsonb) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set jit = off
+as $$
+declare
+  v_bad record;
+begin
+  for v_bad in
+    select o.value ->> 'idempotency_key' as idempotency_key,
+           concat_ws(' and ',
+             case when r.pipeline <> o.value ->> 'pipeline' then format('pipeline was %s, is %s', r.pipeline, o.value ->> 'pipeline') end,
+             case when r.params <> coalesce(o.value -> 'params', '{}') then format('params were %s, are %s', left(r.params::text, 200),
+               left(coalesce(o.value -> 'params', '{}')::text, 200)) end,
+             case when r.priority <> x.priority then format('priority was %s, is %s', r.priority, x.priority) end,
+             -- a lane has its pipeline's labels too
+             case when not x.labels <@ l.labels then format('labels were %s, are %s', l.labels, x.labels) end,
+             case when r.estimate is distinct from coalesce(x.estimate, r.estimate) then format('estimate was %s, is %s', r.estimate, x.estimate) end
+           ) as difference
+      from jsonb_array_elements(p_runs) as o (value)
+      join ops.runs as r
+        on r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
+      left join ops.lanes as l on l.id = r.lane_id
+      cross join lateral (
+        select coalesce((o.value ->> 'priority')::smallint, 0) as priority, ops.amounts(o.value -> 'estimate', 'the estimate') as estimate,
+               array(select distinct y.value from jsonb_array_elements_text(nullif(o.value -> 'labels', 'null')) as y (value) order by y.value) as labels) as x
+     where r.pipeline <> o.value ->> 'pipeline' or r.params <> coalesce(o.value -> 'params', '{}') or r.priority <> x.priority
+        or not x.labels <@ l.labels or r.estimate is distinct from coalesce(x.estimate, r.estimate)
+     limit 1
+  loop
+    perform ops.refuse('IDEMPOTENCY_CONFLICT', 409,
+                       format('idempotency key %L was used before with other content: %s', v_bad.idempotency_key, v_bad.difference),
+                       'Use a new key for a new request.');
+  end loop;
+end
+$$;
+comment on function ops.refuse_other_content is
+  'Raises IDEMPOTENCY_CONFLICT when a run was added under one of these keys with other content. Callers: ops.enqueue_runs.';
+
 create or replace function ops.enqueue_runs(p_runs jsonb) returns table (ordinal integer, run_id uuid, state ops.run_state, created boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set plan_cache_mode = force_generic_plan  -- planning costs more than these statements
+set jit = off
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -1141,45 +1218,22 @@ begin
   select coalesce(array_agg(o.n), '{}'), coalesce(array_agg(a.id), '{}') into v_ordinals, v_ids
     from added as a join offered as o on o.id = a.id;
 
-  -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
-  return query
-  select o.n::integer, coalesce(a.id, r.id), coalesce(case when a.id is not null then 'queued'::ops.run_state end, r.state), a.id is not null
-    from jsonb_array_elements(p_runs) with ordinality as o (value, n)
-    left join unnest(v_ordinals, v_ids) as a (n, id) on a.n = o.n
-    left join ops.runs as r
-           on a.id is null and r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
-   order by o.n;
-
-  -- A key that was used before must have been used for the same request.
-  for v_bad in
-    select o.value ->> 'idempotency_key' as idempotency_key,
-           concat_ws(' and ',
-             case when r.pipeline <> o.value ->> 'pipeline' then format('pipeline was %s, is %s', r.pipeline, o.value ->> 'pipeline') end,
-             case when r.params <> coalesce(o.value -> 'params', '{}') then format('params were %s, are %s', left(r.params::text, 200),
-               left(coalesce(o.value -> 'params', '{}')::text, 200)) end,
-             case when r.priority <> x.priority then format('priority was %s, is %s', r.priority, x.priority) end,
-             -- a lane has its pipeline's labels too
-             case when not x.labels <@ l.labels then format('labels were %s, are %s', l.labels, x.labels) end,
-             case when r.estimate is distinct from coalesce(x.estimate, r.estimate) then format('estimate was %s, is %s', r.estimate, x.estimate) end
-           ) as difference
-      from jsonb_array_elements(p_runs) as o (value)
-      join ops.runs as r
-        on r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
-      left join ops.lanes as l on l.id = r.lane_id
-      cross join lateral (
-        select coalesce((o.value ->> 'priority')::smallint, 0) as priority, ops.amounts(o.value -> 'estimate', 'the estimate') as estimate,
-               array(select distinct y.value from jsonb_array_elements_text(nullif(o.value -> 'labels', 'null')) as y (value) order by y.value) as labels) as x
-     where r.pipeline <> o.value ->> 'pipeline' or r.params <> coalesce(o.value -> 'params', '{}') or r.priority <> x.priority
-        or not x.labels <@ l.labels or r.estimate is distinct from coalesce(x.estimate, r.estimate)
-     limit 1
-  loop
-    perform ops.refuse('IDEMPOTENCY_CONFLICT', 409,
-                       format('idempotency key %L was used before with other content: %s', v_bad.idempotency_key, v_bad.difference),
-                       'Use a new key for a new request.');
-  end loop;
+  if cardinality(v_ids) = jsonb_array_length(p_runs) then
+    return query select a.n, a.id, 'queued'::ops.run_state, true from unnest(v_ordinals, v_ids) as a (n, id) order by a.n;
+  else
+    perform ops.refuse_other_content(p_runs);
+    -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
+    return query
+    select o.n::integer, coalesce(a.id, r.id), coalesce(case when a.id is not null then 'queued'::ops.run_state end, r.state), a.id is not null
+      from jsonb_array_elements(p_runs) with ordinality as o (value, n)
+      left join unnest(v_ordinals, v_ids) as a (n, id) on a.n = o.n
+      left join ops.runs as r
+             on a.id is null and r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
+     order by o.n;
+  end if;
 
   perform ops.refuse_what_may_not_wait(v_ids);
-  perform ops.ring_for_work();
+  perform ops.ring_for_work(v_ids);
 end
 $$;
 comment on function ops.enqueue_runs is

@@ -154,6 +154,9 @@ returns table (
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set plan_cache_mode = force_generic_plan  -- planning costs more than these statements
+set jit = off
 as $$
 declare
   v_lease_ms integer := (select s.lease_ms from ops.settings as s);
@@ -380,6 +383,7 @@ set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
+  v_ids uuid[];
   v_tokens uuid[];
   v_states ops.run_state[];
   v_again_tokens uuid[] := '{}';
@@ -453,9 +457,11 @@ begin
            end
       from ended as e
   )
-  select coalesce(array_agg(e.token), '{}'), coalesce(array_agg(e.state), '{}') into v_tokens, v_states from ended as e;
+  select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.token), '{}'), coalesce(array_agg(e.state), '{}') into v_ids, v_tokens, v_states from ended as e;
 
-  if cardinality(v_tokens) < jsonb_array_length(p_outcomes) then
+  if cardinality(v_tokens) = jsonb_array_length(p_outcomes) then
+    return query select e.id, true, e.state::text from unnest(v_ids, v_states) as e (id, state);
+  else
     select coalesce(array_agg(r.ended_token), '{}'), coalesce(array_agg(r.state), '{}') into v_again_tokens, v_again_states
       from jsonb_array_elements(p_outcomes) as o
       join ops.runs as r on r.id = (o ->> 'run_id')::uuid and r.ended_token = (o ->> 'token')::uuid  -- told before; the answer was lost
@@ -466,6 +472,10 @@ begin
     loop
       perform ops.refused_write(v_lost, 'finish');
     end loop;
+    return query
+    select (o ->> 'run_id')::uuid, e.state is not null, e.state::text
+      from jsonb_array_elements(p_outcomes) as o
+      left join unnest(v_tokens || v_again_tokens, v_states || v_again_states) as e (token, state) on e.token = (o ->> 'token')::uuid;
   end if;
   perform ops.settle_caps(p_outcomes, v_tokens);
   perform pg_catalog.pg_notify('lakehouse_feed', '');
@@ -473,11 +483,6 @@ begin
   if 'queued' = any (v_states) or exists (select 1 from ops.open_runs as q where q.held) then
     perform ops.ring_for_work();
   end if;
-
-  return query
-  select (o ->> 'run_id')::uuid, e.state is not null, e.state::text
-    from jsonb_array_elements(p_outcomes) as o
-    left join unnest(v_tokens || v_again_tokens, v_states || v_again_states) as e (token, state) on e.token = (o ->> 'token')::uuid;
 end
 $$;
 comment on function ops.finish_runs is

@@ -38,6 +38,7 @@ from opscore.observe.observation import (
     WriteRefused,
 )
 from opscore.ports.control_plane import Accepted
+from opscore.runtime.first_look import Heard
 from opscore.testing.clock import settle
 from opscore.testing.factories import add_run, make_bundle, make_service
 from opscore.testing.memory import MemoryControlPlane
@@ -59,6 +60,7 @@ class Shop:
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.registry = Registry(dict.fromkeys(Phase, self._handle), light)
         self.slots = slots
+        self.heard = Heard()
         self.task: asyncio.Task[None] | None = None
 
     async def _handle(self, context: PhaseContext) -> PhaseResult:
@@ -81,7 +83,14 @@ class Shop:
             secret=lambda name: name,
         )
         executor = Executor(
-            executor_id, tools, self.wakeups, self.test.service, slots=self.slots, drain_s=20, claim_after_s=5
+            executor_id,
+            tools,
+            self.wakeups,
+            self.test.service,
+            slots=self.slots,
+            drain_s=20,
+            claim_after_s=5,
+            heard=lambda: self.heard,
         )
         self.task = asyncio.create_task(executor.run())
         await settle()
@@ -525,6 +534,33 @@ async def test_without_a_dispatcher_the_executor_helps_itself(shop: Shop) -> Non
 
     assert run.state is RunState.SUCCEEDED
     assert [seen.claimed for seen in shop.observer.of(WorkTaken)] == [True]
+
+
+async def test_an_executor_that_is_called_helps_itself_at_once(shop: Shop) -> None:
+    await shop.add()
+    run = add_run(shop.control)
+
+    shop.heard = Heard(named=True)
+    shop.wakeups.ring()
+    await settle()
+
+    assert run.state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("heard", "asks"),
+    [(Heard(named=True), False), (Heard(named=True, other=True), True), (Heard(other=True), True), (Heard(), True)],
+)
+async def test_who_is_only_called_to_work_does_not_ask_about_cancels(shop: Shop, heard: Heard, *, asks: bool) -> None:
+    shop.handlers[Phase.QUERY] = for_ever
+    await shop.add()
+    shop.control.calls.clear()
+
+    shop.heard = heard
+    shop.wakeups.ring()
+    await shop.clock.advance(1)
+
+    assert ("beat" in shop.control.calls) is asks
 
 
 async def test_with_a_dispatcher_at_work_it_waits_to_be_handed_runs(shop: Shop) -> None:

@@ -22,6 +22,7 @@ from opscore.ports.timekeeping import Timekeeping
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
+from opscore.runtime.first_look import WORK, AfterOthers
 from opscore.runtime.leader import Leadership
 from opscore.runtime.loop import Pace, work_when_woken
 from opscore.runtime.retry import persist
@@ -30,7 +31,7 @@ from opscore.signing import load_signer
 
 NAME = "dispatcher"
 APPLICATION = "lakehouse-dispatcher"
-CHANNELS = ("lakehouse_work",)
+CHANNELS = (WORK,)
 
 
 async def main(service: Service, settings: DispatcherSettings) -> None:
@@ -42,8 +43,15 @@ async def main(service: Service, settings: DispatcherSettings) -> None:
             service,
             until=lambda: service.stopping.draining,
         )
+        others = AfterOthers(lambda: wakeups.ring())  # noqa: PLW0108 - made before the bell it rings
         wakeups = await stack.enter_async_context(
-            listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
+            listening(
+                settings.listen_dsn,
+                CHANNELS,
+                application=APPLICATION,
+                on_change=doorbell_reports(service),
+                minds=others.minds,
+            )
         )
         await dispatch(
             DispatcherRpc(database), wakeups, service, settings, TimeRpc(database), HousekeepingRpc(database)

@@ -38,13 +38,14 @@ from opscore.observe.observation import ExecutorRegistered
 from opscore.ports.control_plane import ControlPlane
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
+from opscore.runtime.first_look import WORK, OwnCalls
 from opscore.runtime.retry import persist
 from opscore.runtime.service import Service
 
 NAME = "executor"
 APPLICATION = "lakehouse-executor"
 GARBAGE_AFTER = 20_000  # objects more: a full batch of runs under way holds as many
-CHANNELS = ("lakehouse_executor",)
+CHANNELS = ("lakehouse_executor", WORK)
 
 PHASES = Registry(
     {
@@ -66,18 +67,27 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
             service,
             until=lambda: service.stopping.draining,
         )
-        wakeups = await stack.enter_async_context(
-            listening(settings.listen_dsn, CHANNELS, application=APPLICATION, on_change=doorbell_reports(service))
-        )
         control = PostgresControlPlane(database)
+        executor_id = await register(control, service, settings)
+        calls = OwnCalls(executor_id)
+        wakeups = await stack.enter_async_context(
+            listening(
+                settings.listen_dsn,
+                CHANNELS,
+                application=APPLICATION,
+                on_change=doorbell_reports(service),
+                minds=calls.minds,
+            )
+        )
         executor = Executor(
-            await register(control, service, settings),
+            executor_id,
             tools(control, settings, registry),
             wakeups,
             service,
             slots=settings.executor_slots,
             drain_s=settings.executor_drain_s,
             claim_after_s=settings.executor_claim_after_s,
+            heard=calls.taken,
         )
         _spare_the_collector()
         async with anyio.create_task_group() as group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -80,7 +80,7 @@ class Attempt:
         events_from = self.held.events_from
         events = (*self.held.take_events(), *outcome.events)
         usage = usage_of(self.meter, self.results, self.tools.prices)
-        return replace(outcome, events=events, events_from=events_from, usage=usage)
+        return outcome._replace(events=events, events_from=events_from, usage=usage)
 
     async def _all_phases(self) -> Outcome:
         self.bundle = await self._bundle()

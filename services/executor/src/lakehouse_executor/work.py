@@ -7,7 +7,7 @@ their own. When no dispatcher has handed anything over for a while, the executor
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,11 +22,12 @@ from opscore.observe.observation import RunInterrupted, RunStarted, WorkTaken
 from opscore.ports.control_plane import ControlPlane
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.beat import Heart
+from opscore.runtime.first_look import Heard
 from opscore.runtime.held import HeldLease, Interrupted
 from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
 from opscore.runtime.service import Service
 
-BATCH = 500
+BATCH = 1000
 BREATHE_EVERY = 0.02  # seconds of light runs between two chances for other tasks; a full batch of short ones fits in
 GIVE_BACK_TIMEOUT = 5.0
 
@@ -45,8 +46,12 @@ class Executor:
         drain_s: float = 20.0,
         claim_after_s: float = 5.0,
         pace: Pace | None = None,
+        heard: Callable[[], Heard] = Heard,
     ) -> None:
-        """slots: runs at once. drain_s, claim_after_s: see ExecutorSettings. pace: scans of the loop."""
+        """slots: runs at once. drain_s, claim_after_s: see ExecutorSettings. pace: scans of the loop.
+
+        heard: what rang since it was last asked: named by a ring for work, the executor helps itself at once.
+        """
         self._id = executor_id
         self._tools = tools
         self._control: ControlPlane = tools.control
@@ -61,6 +66,7 @@ class Executor:
         self._handed_over_at = float("-inf")
         self._starved = False
         self._backlog = False
+        self._heard = heard
         self._light = 0  # runs under way that end within milliseconds
         self._freed = anyio.Event()
 
@@ -83,7 +89,8 @@ class Executor:
     # --- taking -----------------------------------------------------------------------------------------------------
 
     async def _one_pass(self, runs: TaskGroup, *, rang: bool) -> Found:
-        if rang:
+        heard = self._heard()
+        if rang and (heard.other or not heard.named):
             self._heart.ask()  # the ring may be somebody's cancel
         free = self._slots - len(self._heart)
         self._starved = free <= 0 or (self._light > 0 and free < min(self._slots // 2, BATCH))
@@ -91,7 +98,10 @@ class Executor:
             return NOTHING  # the next slots that fall free ring; those of light runs do so soon, and many at once
         limit = min(free, BATCH)
         asked_at = self._service.clock.monotonic()
-        orders = await self._take(limit, asked_at, rang=rang)
+        if heard.named or self._backlog:
+            orders = self._claimed(await self._control.claim_work(self._id, limit))
+        else:
+            orders = await self._take(limit, asked_at, rang=rang)
         self._backlog = len(orders) == limit  # all that was asked for: more may be waiting
         if not orders:
             return NOTHING
@@ -99,9 +109,7 @@ class Executor:
         return Found(again=len(orders) >= limit)
 
     async def _take(self, limit: int, asked_at: float, *, rang: bool) -> list[WorkOrder]:
-        """Handed-over work; or, with a backlog before us or no dispatcher behind us, what we lease for ourselves."""
-        if self._backlog:
-            return self._claimed(await self._control.claim_work(self._id, limit))
+        """Handed-over work; or, without a dispatcher, what we lease for ourselves."""
         orders = await self._control.take_work(self._id, limit)
         if orders:
             self._handed_over_at = asked_at

@@ -31,12 +31,19 @@ LENT_OUT = (  # what a session's own statement comes to when the next message me
 RECONNECT_AFTER_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+def _everything(_channel: str, _payload: str) -> bool:
+    return True
+
+
 class Listener:
     """A doorbell over LISTEN. `rings` counts notifications, `connects` successful (re)connections."""
 
-    def __init__(self, dsn: str, channels: Sequence[str], application: str) -> None:
-        """dsn: direct, not through a transaction pooler. channels: names that may ring."""
+    def __init__(
+        self, dsn: str, channels: Sequence[str], application: str, minds: Callable[[str, str], bool] = _everything
+    ) -> None:
+        """dsn: direct, not through a transaction pooler. channels: names that may ring. minds: see `listening`."""
         self._dsn = dsn
+        self._minds = minds
         self._channels = tuple(channels)
         self._application = application
         self._proof_channel = f"lakehouse_proof_{uuid.uuid4().hex}"
@@ -155,7 +162,8 @@ class Listener:
             return
         self.rings += 1
         self.last_payload = str(payload)
-        self._bell.set()
+        if self._minds(channel, self.last_payload):
+            self._bell.set()
 
     def _became(self, on_change: Callable[[bool], None], *, healthy: bool) -> None:
         if healthy is not self._healthy:
@@ -170,9 +178,13 @@ async def listening(
     *,
     application: str,
     on_change: Callable[[bool], None] = lambda _healthy: None,
+    minds: Callable[[str, str], bool] = _everything,
 ) -> AsyncGenerator[Listener]:
-    """Run a Listener in the background for the length of the block."""
-    listener = Listener(dsn, channels, application)
+    """Run a Listener in the background for the length of the block.
+
+    minds: whether a notification (channel, payload) rings the bell. Anybody may send anything: it must only hint.
+    """
+    listener = Listener(dsn, channels, application, minds)
     async with anyio.create_task_group() as group:
         group.start_soon(listener.run, on_change)
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """Run, attempt and token, as the control plane gave them. The database's clock decides its end.
 
     ttl_ms: for how long the database grants it from each beat; executors trust it for less (`trusted_ms`).

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from opscore.domain.artifact import Artifact
@@ -35,8 +35,7 @@ class Beat:
     events_from: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """Answer to one offered outcome; the same one offered again is answered again.
 
     accepted False: the lease was lost, nothing changed.
