@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +22,8 @@ from opscore.domain.errors import InvalidSetting
 from support.plane import ENVIRONMENT
 from support.pooler import transaction_pooler
 
-PGBOUNCER = os.environ.get("LAKEHOUSE_TEST_PGBOUNCER") or shutil.which("pgbouncer")
+TOOLS = Path(__file__).parents[3] / "tools"
+NOT_TO_BE_HAD = 3
 CHANNELS = ("lakehouse_work", "lakehouse_executor", "lakehouse_feed")
 
 
@@ -54,8 +55,18 @@ async def test_a_transaction_pooler_is_refused_with_what_to_do() -> None:
     assert "session pooler" in error.message + error.hint
 
 
+@pytest.fixture(scope="module")
+def program() -> str:
+    """A real pgbouncer, brought the first time it is asked for."""
+    found = subprocess.run([TOOLS / "pgbouncer.sh"], capture_output=True, text=True, check=False)
+    if found.returncode == NOT_TO_BE_HAD:
+        pytest.skip(found.stderr.strip().splitlines()[-1])
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
 @asynccontextmanager
-async def pgbouncer(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
+async def pgbouncer(program: str, dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
     """A real one before the test's database."""
     parts = urlsplit(dsn)
     with socket.socket() as free:
@@ -72,7 +83,7 @@ async def pgbouncer(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
         if parent.owner() == pwd.getpwuid(os.getuid()).pw_name and parent != Path("/tmp"):
             parent.chmod(0o755)
     process = await asyncio.create_subprocess_exec(
-        str(PGBOUNCER), *account, str(folder / "bouncer.ini"), stderr=asyncio.subprocess.DEVNULL
+        program, *account, str(folder / "bouncer.ini"), stderr=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(10):
@@ -89,10 +100,11 @@ async def pgbouncer(dsn: str, folder: Path, mode: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 @pytest.mark.parametrize("busy", [False, True], ids=["quiet", "beside others"])
-async def test_a_real_pooler_in_transaction_mode_is_refused(control_dsn: str, tmp_path: Path, *, busy: bool) -> None:
-    async with pgbouncer(control_dsn, tmp_path, "transaction") as dsn:
+async def test_a_real_pooler_in_transaction_mode_is_refused(
+    program: str, control_dsn: str, tmp_path: Path, *, busy: bool
+) -> None:
+    async with pgbouncer(program, control_dsn, tmp_path, "transaction") as dsn:
         others = [await asyncpg.connect(dsn, statement_cache_size=0) for _ in range(3 * busy)]
         for other in others:
             await other.execute("select 1")
@@ -105,9 +117,8 @@ async def test_a_real_pooler_in_transaction_mode_is_refused(control_dsn: str, tm
     assert "transaction pooler" in refusal(caught.value).message
 
 
-@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
-async def test_a_real_pooler_in_session_mode_is_proven(control_dsn: str, tmp_path: Path) -> None:
-    async with pgbouncer(control_dsn, tmp_path, "session") as dsn:
+async def test_a_real_pooler_in_session_mode_is_proven(program: str, control_dsn: str, tmp_path: Path) -> None:
+    async with pgbouncer(program, control_dsn, tmp_path, "session") as dsn:
         assert await proven(dsn)
 
 
