@@ -28,7 +28,7 @@ $$;
 create unlogged sequence ops.work_bell_rung;
 create unlogged sequence ops.work_bell_missed;
 
-create function ops.ring_for_work(p_runs uuid[] default null) returns void
+create function ops.ring_for_work(p_lane integer default null) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -39,13 +39,13 @@ begin
     perform setval('ops.work_bell_missed', v_now);
   else
     perform setval('ops.work_bell_rung', v_now);
-    perform pg_notify('lakehouse_work', coalesce(ops.who_looks_first(p_runs)::text, ''));
+    perform pg_notify('lakehouse_work', coalesce(ops.who_looks_first(p_lane)::text, ''));
   end if;
 end
 $$;
 comment on function ops.ring_for_work is
   'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
-  'The ring names who looks first for these new runs; the dispatcher follows a moment later. Callers: functions that add work.';
+  'The ring names who looks first for a few new runs of one lane; the dispatcher follows a moment later. Callers: functions that add work.';
 
 create function ops.next_look_in_ms() returns integer
 language plpgsql volatile security definer
@@ -436,7 +436,6 @@ comment on function ops.free_executors is
 create function ops.free_slots(p_needs text[], p_prefers text, p_limit integer, p_only uuid, p_now timestamptz) returns uuid[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
-set jit = off
 as $$
 begin
   if p_only is not null then
@@ -455,9 +454,6 @@ comment on function ops.free_slots is 'Executors that can take work with these n
 create function ops.choose_in_lane(p_lane integer, p_slots integer, p_room integer, p_now timestamptz) returns uuid[]
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
-set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
-set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_runs uuid[];
@@ -573,9 +569,6 @@ comment on function ops.choose_fairly is
 create function ops.lease_chosen(p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off
-set enable_seqscan = off
-set jit = off
 as $$
 declare
   v_settings ops.settings;
@@ -641,9 +634,10 @@ create or replace function ops.lease_due(p_limit integer, p_only uuid, p_start b
 returns table (run_id uuid, executor_id uuid)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off
-set enable_seqscan = off
-set jit = off
+set enable_bitmapscan = off  -- plain index scans mark dead entries on their way; bitmap scans read them for ever
+set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
+set plan_cache_mode = force_generic_plan  -- planning costs more than these statements
+set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
@@ -688,7 +682,8 @@ begin
       v_leased := cardinality(v_slots);
       exit when v_leased = 0;
       v_runs := ops.choose_in_lane(
-        v_waiting[1], v_leased, least(v_leased, (select floor(min(r.room)) from unnest(v_rooms) as r (room)))::integer, v_now);
+        v_waiting[1], v_leased,
+        case when v_rooms is null then v_leased else least(v_leased, (select floor(min(r.room)) from unnest(v_rooms) as r (room)))::integer end, v_now);
       v_leased := cardinality(v_runs);
       exit when v_leased = 0;
       perform ops.lease_chosen(v_runs, v_slots[1:v_leased], p_only, p_start, v_caps, v_now);
@@ -724,7 +719,7 @@ begin
     exit when v_leased = 0 or cardinality(v_runs) < v_wanted and v_wanted * cardinality(v_lanes) <= 20000;
   end loop;
 
-  if v_metered or (select min(r.room) - v_leased < 1 from unnest(v_rooms) as r (room)) then
+  if v_metered or v_rooms is not null and (select min(r.room) - v_leased < 1 from unnest(v_rooms) as r (room)) then
     perform ops.meet_full_caps(v_waiting, p_limit);
   end if;
 end
@@ -1064,32 +1059,19 @@ $$;
 comment on function ops.refuse_what_may_not_wait is
   'Raises CAP_EXCEEDED when new runs meet a full cap that rejects, or one under which enough runs wait. Callers: ops.enqueue_runs.';
 
-create function ops.who_looks_first(p_runs uuid[]) returns uuid
+create function ops.who_looks_first(p_lane integer) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off
-set enable_seqscan = off
-set jit = off
 as $$
-declare
-  v_now timestamptz := ops.now();
-  v_lanes integer[];
 begin
-  if p_runs is null or cardinality(p_runs) > 10 then
-    return null;
-  end if;
-  select array_agg(distinct q.lane_id) into v_lanes from ops.open_runs as q where q.run_id = any (p_runs) and q.executor_id is null and q.due_at <= v_now;
-  if cardinality(v_lanes) is distinct from 1 then
-    return null;
-  end if;
   return (
-    select f.id from ops.lanes as l cross join lateral ops.free_executors(null, v_now) as f
-     where l.id = v_lanes[1] and f.capabilities @> l.requires
+    select f.id from ops.lanes as l cross join lateral ops.free_executors(null, ops.now()) as f
+     where l.id = p_lane and f.capabilities @> l.requires
      order by f.capabilities @> array[l.prefers] desc, f.held, f.id limit 1);
 end
 $$;
 comment on function ops.who_looks_first is
-  'The executor that the dispatcher would give the first of these few runs to as things are; it may lease them for itself, which saves a trip. '
+  'The executor that the dispatcher would give the next run of this lane to as things are; it may lease for itself, which saves a trip. '
   'Callers: ops.ring_for_work.';
 
 create function ops.refuse_other_content(p_runs jsonb) returns void
@@ -1142,8 +1124,9 @@ as $$
 declare
   v_now timestamptz := ops.now();
   v_bad record;
-  v_ordinals integer[];
-  v_ids uuid[];
+  v_ids uuid[] := array(select gen_random_uuid() from generate_series(1, jsonb_array_length(p_runs)));
+  v_added uuid[];
+  v_lane integer;
 begin
   for v_bad in
     select o.value ->> 'pipeline' as pipeline
@@ -1181,7 +1164,7 @@ begin
   end loop;
 
   with offered as materialized (
-    select o.n::integer as n, gen_random_uuid() as id, (o.value ->> 'environment_id')::uuid as environment_id,
+    select o.n::integer as n, v_ids[o.n] as id, (o.value ->> 'environment_id')::uuid as environment_id,
            o.value ->> 'pipeline' as pipeline, coalesce(o.value -> 'params', '{}') as params,
            o.value ->> 'idempotency_key' as idempotency_key, coalesce((o.value ->> 'priority')::smallint, 0) as priority,
            coalesce((o.value ->> 'due_at')::timestamptz, v_now) as due_at, (o.value ->> 'parent_run_id')::uuid as parent_run_id,
@@ -1215,25 +1198,26 @@ begin
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
     select a.id, 1, 0, 'RUN_CREATED', v_now, jsonb_build_object('pipeline', a.pipeline, 'trigger', a.trigger) from added as a
   )
-  select coalesce(array_agg(o.n), '{}'), coalesce(array_agg(a.id), '{}') into v_ordinals, v_ids
-    from added as a join offered as o on o.id = a.id;
+  select coalesce(array_agg(a.id), '{}'),
+         case when count(*) <= 10 and min(a.lane_id) = max(a.lane_id) and max(a.due_at) <= v_now then min(a.lane_id) end
+    into v_added, v_lane from added as a;
 
-  if cardinality(v_ids) = jsonb_array_length(p_runs) then
-    return query select a.n, a.id, 'queued'::ops.run_state, true from unnest(v_ordinals, v_ids) as a (n, id) order by a.n;
+  if cardinality(v_added) = cardinality(v_ids) then
+    return query select a.n::integer, a.id, 'queued'::ops.run_state, true from unnest(v_ids) with ordinality as a (id, n);
   else
     perform ops.refuse_other_content(p_runs);
     -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
     return query
     select o.n::integer, coalesce(a.id, r.id), coalesce(case when a.id is not null then 'queued'::ops.run_state end, r.state), a.id is not null
       from jsonb_array_elements(p_runs) with ordinality as o (value, n)
-      left join unnest(v_ordinals, v_ids) as a (n, id) on a.n = o.n
+      left join unnest(v_added) as a (id) on a.id = v_ids[o.n]
       left join ops.runs as r
              on a.id is null and r.environment_id = (o.value ->> 'environment_id')::uuid and r.idempotency_key = o.value ->> 'idempotency_key'
      order by o.n;
   end if;
 
-  perform ops.refuse_what_may_not_wait(v_ids);
-  perform ops.ring_for_work(v_ids);
+  perform ops.refuse_what_may_not_wait(v_added);
+  perform ops.ring_for_work(v_lane);
 end
 $$;
 comment on function ops.enqueue_runs is

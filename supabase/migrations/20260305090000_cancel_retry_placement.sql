@@ -124,20 +124,18 @@ begin
 end
 $$;
 
-create function ops.stand_in(p_executor uuid) returns void
+create function ops.stand_in(p_executor uuid, p_now timestamptz) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_now timestamptz := ops.now();
 begin
-  if exists (select 1 from ops.leaders as l where l.role in ('dispatcher', 'stand_in') and l.expires_at >= v_now) then
+  if exists (select 1 from ops.leaders as l where l.role in ('dispatcher', 'stand_in') and l.expires_at >= p_now) then
     return;
   end if;
   -- one executor at a time, and not for each claim: a quarter of a second is soon enough for what a dispatcher would do
-  insert into ops.leaders as l (role, holder, expires_at) values ('stand_in', p_executor, v_now + interval '250 milliseconds')
+  insert into ops.leaders as l (role, holder, expires_at) values ('stand_in', p_executor, p_now + interval '250 milliseconds')
       on conflict (role) do update set holder = excluded.holder, expires_at = excluded.expires_at, term = l.term + 1
-   where l.expires_at < v_now;
+   where l.expires_at < p_now;
   if found then
     perform ops.requeue_stale_runs(1000);
     perform ops.release_runs(1000);
@@ -154,19 +152,28 @@ returns table (
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
 set enable_seqscan = off  -- most of the table is history, whatever the statistics last said
 set plan_cache_mode = force_generic_plan  -- planning costs more than these statements
 set jit = off
 as $$
 declare
-  v_lease_ms integer := (select s.lease_ms from ops.settings as s);
   v_now timestamptz := ops.now();
+  v_lease_ms integer;
+  v_led boolean;
+  v_limits boolean;
   v_leased uuid[];
   v_started integer;
 begin
-  perform ops.stand_in(p_executor);
+  select s.lease_ms,
+         exists (select 1 from ops.leaders as l where l.role in ('dispatcher', 'stand_in') and l.expires_at >= v_now),
+         exists (select 1 from ops.pipelines as p where p.time_limit_seconds is not null)
+    into v_lease_ms, v_led, v_limits from ops.settings as s;
+  if not v_led then
+    perform ops.stand_in(p_executor, v_now);
+  end if;
   select array_agg(l.run_id) into v_leased from ops.lease_due(p_limit, p_executor, true) as l;
-  if v_leased is not null then
+  if v_limits and v_leased is not null then
     perform ops.limit_time(v_leased, v_now);
   end if;
   if cardinality(v_leased) = p_limit then
@@ -182,7 +189,8 @@ begin
     from ops.runs as r
    where r.id = any (v_leased) and r.state = 'running';
   get diagnostics v_started = row_count;
-  if v_started < p_limit then  -- what the dispatcher had leased to this executor
+  if v_started < p_limit and exists (  -- what the dispatcher had leased to this executor
+    select 1 from ops.open_runs as q join ops.runs as r on r.id = q.run_id where q.executor_id = p_executor and r.state = 'claimed') then
     return query select * from ops.take_work(p_executor, p_limit - v_started);
   end if;
 end
@@ -199,7 +207,7 @@ as $$
 declare
   v_run uuid;
 begin
-  perform ops.stand_in(p_executor);
+  perform ops.stand_in(p_executor, ops.now());
   v_run := (select l.run_id from ops.lease_due(1, p_executor) as l);
   -- a statement of its own: the one that leases does not see the token it made
   return query select r.id, r.attempt, r.lease_token, r.lease_expires_at from ops.runs as r where r.id = v_run;
