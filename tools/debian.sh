@@ -29,8 +29,8 @@ renew() {
   apt-get "${lists[@]}" -qq update >&2
 }
 
-command -v apt-get >/dev/null || without "this is no Debian"
-bring "$@" || { renew && bring "$@"; } || without "Debian's archive does not answer"
+command -v apt-get >/dev/null || without "it is not installed, and this is no Debian"
+bring "$@" || { renew && bring "$@"; } || without "it is not installed, and Debian's archive does not answer"
 for package in "$folder"/*.deb; do
   dpkg-deb --extract "$package" "$folder/unpacked"
 done

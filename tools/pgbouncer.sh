@@ -7,8 +7,8 @@ kept=$PWD/.venv/share/pgbouncer
 
 found=$(command -v pgbouncer || ls "$kept/run" 2>/dev/null || true)
 if [ -z "$found" ]; then
-  tools/debian.sh "$kept" pgbouncer 'libevent-2\.1-7(t64)?' 'libc-ares2(t64)?' || {
-    echo "pgbouncer is not to be had. Install Debian's package pgbouncer." >&2
+  said=$(tools/debian.sh "$kept" pgbouncer 'libevent-2\.1-7(t64)?' 'libc-ares2(t64)?' 2>&1) || {
+    echo "pgbouncer is not to be had: ${said##*$'\n'}. Install Debian's package pgbouncer." >&2
     exit 3
   }
   found=$kept/run

@@ -11,8 +11,8 @@ lies() {
 
 found=$(lies /usr/share/postgresql "$kept")
 if [ -z "$found" ]; then
-  tools/debian.sh "$kept" 'postgresql-[0-9]+-pgtap' || {
-    echo "pgTAP is not to be had. Install Debian's package postgresql-NN-pgtap, NN being any version of Postgres." >&2
+  said=$(tools/debian.sh "$kept" 'postgresql-[0-9]+-pgtap' 2>&1) || {
+    echo "pgTAP is not to be had: ${said##*$'\n'}. Install Debian's package postgresql-NN-pgtap, NN being any version of Postgres." >&2
     exit 3
   }
   found=$(lies "$kept")

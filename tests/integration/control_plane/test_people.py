@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -59,7 +60,8 @@ async def test_a_policy_that_lets_strangers_in_fails(plane: Plane, pgtap: str) -
 def test_without_an_archive_the_text_says_what_is_missing(tmp_path: Path) -> None:
     script = tmp_path / "tools" / "pgtap.sh"
     script.parent.mkdir()
-    script.write_bytes((tap.ROOT / "tools" / "pgtap.sh").read_bytes())
+    for needed in ("pgtap.sh", "debian.sh"):
+        shutil.copy(tap.ROOT / "tools" / needed, script.parent)
     for silent in ("find", "apt-cache", "apt-get"):  # nothing is installed, nothing answers
         (tmp_path / silent).write_text("#!/bin/sh\nexit 100\n", encoding="utf-8")
         (tmp_path / silent).chmod(0o755)

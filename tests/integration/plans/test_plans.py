@@ -142,6 +142,7 @@ async def enqueue(hot: Hot) -> Call:
     offered = [
         {"environment_id": ENVIRONMENT, "pipeline": "query", "idempotency_key": f"key-{n}"} for n in range(BATCH)
     ]
+    await hot.db.fetch("select * from ops.enqueue_runs($1)", offered[1:])  # one is new; the others are looked up
     return lambda: hot.db.fetch("select * from ops.enqueue_runs($1)", offered)
 
 

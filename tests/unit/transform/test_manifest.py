@@ -22,7 +22,7 @@ def order(**changes: Any) -> WorkOrder:
         phases=(),
         created_at=datetime.now(UTC),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def staged(name: str, *hashes: str, **changes: Any) -> dict[str, Any]:
