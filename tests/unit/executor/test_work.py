@@ -582,6 +582,20 @@ async def test_a_lost_ring_is_made_good_by_the_next_scan(shop: Shop) -> None:
     assert run.state is RunState.SUCCEEDED
 
 
+async def test_what_rang_before_the_bell_was_proven_is_fetched_soon_after(shop: Shop) -> None:
+    shop.wakeups.healthy = False
+    shop.wakeups.ring()
+    await settle()
+    run = shop.hand_over()
+    shop.wakeups.healthy = True
+
+    for _ in range(3):
+        await shop.rung(Heard(other=True))
+        await shop.clock.advance(0.3)
+
+    assert run.state is RunState.SUCCEEDED
+
+
 async def test_other_rings_do_not_put_the_scan_off(shop: Shop) -> None:
     run = shop.hand_over()
 

@@ -71,6 +71,7 @@ class Executor:
         self._session = session
         self._heard = heard
         self._fetched_at = float("-inf")
+        self._caught_up = False  # fetched since the bell was proven: nothing that rang meanwhile is missed
         self._fetched: set[UUID] = set()  # tokens of what was handed over and is under way
         self._light = 0  # runs under way that end within milliseconds
         self._freed = anyio.Event()
@@ -121,16 +122,15 @@ class Executor:
         They are started before anything else is waited for: once fetched, nobody else brings them.
         """
         asked_at = self._service.clock.monotonic()
-        if self._session is None or not (named or asked_at - self._fetched_at >= self._scan_after):
+        proven = self._wakeups.healthy
+        self._caught_up = self._caught_up and proven
+        scan_after = self._pace.proven if self._caught_up else self._pace.unproven
+        if self._session is None or not (named or asked_at - self._fetched_at >= scan_after):
             return False
         orders = self._claimed(await self._fetch(self._session))
-        self._fetched_at = asked_at
+        self._fetched_at, self._caught_up = asked_at, proven
         self._start(orders, asked_at, runs)
         return bool(orders)
-
-    @property
-    def _scan_after(self) -> float:
-        return self._pace.proven if self._wakeups.healthy else self._pace.unproven
 
     async def _fetch(self, session: UUID) -> list[WorkOrder]:
         """What is new and may still be trusted. A token is remembered while its run shows up: none is carried twice."""
