@@ -28,7 +28,7 @@ $$;
 create unlogged sequence ops.work_bell_rung;
 create unlogged sequence ops.work_bell_missed;
 
-create function ops.ring_for_work(p_lane integer default null, p_runs uuid[] default null) returns void
+create function ops.ring_for_work(p_lane integer default null) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -39,13 +39,13 @@ begin
     perform setval('ops.work_bell_missed', v_now);
   else
     perform setval('ops.work_bell_rung', v_now);
-    perform pg_notify('lakehouse_work', '');
+    perform pg_notify('lakehouse_work', coalesce(ops.who_looks_first(p_lane)::text, ''));
   end if;
 end
 $$;
 comment on function ops.ring_for_work is
   'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
-  'p_runs: a few new runs of one lane, which a later file hands over at once. Callers: functions that add work.';
+  'The ring names who looks first for a few new runs of one lane; the dispatcher follows a moment later. Callers: functions that add work.';
 
 create function ops.next_look_in_ms() returns integer
 language plpgsql volatile security definer
@@ -96,7 +96,6 @@ create table ops.open_runs_laned (
   rank timestamptz not null,
   recovering boolean not null default false,
   estimate jsonb,
-  session uuid,
   constraint held_runs_have_no_holder check (not held or executor_id is null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
@@ -567,9 +566,7 @@ comment on function ops.choose_fairly is
   'the room under each cap. p_most: free slots for each lane''s needs; p_rooms: what is left under each of p_caps. The caller holds the lock on '
   'leases. Callers: ops.lease_due.';
 
-create function ops.lease_chosen(
-  p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz, p_session uuid default null
-) returns void
+create function ops.lease_chosen(p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -582,7 +579,7 @@ begin
     select m.run_id, m.executor_id from unnest(p_runs, p_executors) as m (run_id, executor_id) where m.run_id is not null
   ),
   marked as (
-    update ops.open_runs as q set executor_id = m.executor_id, held = false, recovering = false, session = p_session
+    update ops.open_runs as q set executor_id = m.executor_id, held = false, recovering = false
       from matched as m
      where q.run_id = m.run_id
        and q.run_id = any (p_runs)  -- keeps the plan on the primary key
@@ -631,7 +628,7 @@ begin
   end if;
 end
 $$;
-comment on function ops.lease_chosen is 'Leases each run to the executor beside it, with its events and what caps count. The caller holds the runs'' locks. Callers: ops.lease_due, ops.hand_over.';
+comment on function ops.lease_chosen is 'Leases each run to the executor beside it, with its events and what caps count. The caller holds the runs'' locks. Callers: ops.lease_due.';
 
 create or replace function ops.lease_due(p_limit integer, p_only uuid, p_start boolean default false)
 returns table (run_id uuid, executor_id uuid)
@@ -1062,6 +1059,21 @@ $$;
 comment on function ops.refuse_what_may_not_wait is
   'Raises CAP_EXCEEDED when new runs meet a full cap that rejects, or one under which enough runs wait. Callers: ops.enqueue_runs.';
 
+create function ops.who_looks_first(p_lane integer) returns uuid
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select f.id from ops.lanes as l cross join lateral ops.free_executors(null, ops.now()) as f
+     where l.id = p_lane and f.capabilities @> l.requires
+     order by f.capabilities @> array[l.prefers] desc, f.held, f.id limit 1);
+end
+$$;
+comment on function ops.who_looks_first is
+  'The executor that the dispatcher would give the next run of this lane to as things are; it may lease for itself, which saves a trip. '
+  'Callers: ops.ring_for_work.';
+
 create function ops.refuse_other_content(p_runs jsonb) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -1116,6 +1128,18 @@ declare
   v_added uuid[];
   v_lane integer;
 begin
+  for v_bad in
+    select o.value ->> 'pipeline' as pipeline
+      from jsonb_array_elements(p_runs) as o (value)
+     where not exists (
+       select 1 from ops.pipelines as p
+        where p.environment_id = (o.value ->> 'environment_id')::uuid and p.name = o.value ->> 'pipeline')
+     limit 1
+  loop
+    perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_bad.pipeline),
+                       '`lakehouse pipeline list` shows what there is; `lakehouse pipeline apply FILE` adds one.');
+  end loop;
+
   if octet_length(p_runs::text) > 1000000 then
     for v_bad in
       select o.value ->> 'pipeline' as pipeline, octet_length((o.value -> 'params')::text) as bytes
@@ -1126,20 +1150,18 @@ begin
     end loop;
   end if;
 
-  if jsonb_path_exists(p_runs, '$[*].labels') then
-    for v_bad in
-      select left((o.value -> 'labels')::text, 200) as labels
-        from jsonb_array_elements(p_runs) as o (value)
-       where o.value ? 'labels' and o.value -> 'labels' <> 'null' and case when jsonb_typeof(o.value -> 'labels') <> 'array' then true else
-               jsonb_array_length(o.value -> 'labels') > 16
-               or exists (select 1 from jsonb_array_elements(o.value -> 'labels') as x (value)
-                           where jsonb_typeof(x.value) <> 'string' or x.value #>> '{}' !~ '^[a-z0-9][a-z0-9_.:/-]{0,62}$') end
-       limit 1
-    loop
-      perform ops.refuse('INVALID_INPUT', 400, format('labels are %s', v_bad.labels),
-                         'At most 16 labels, each of at most 63 of a-z, 0-9 and _.:/- and beginning with a letter or digit.');
-    end loop;
-  end if;
+  for v_bad in
+    select left((o.value -> 'labels')::text, 200) as labels
+      from jsonb_array_elements(p_runs) as o (value)
+     where o.value ? 'labels' and o.value -> 'labels' <> 'null' and case when jsonb_typeof(o.value -> 'labels') <> 'array' then true else
+             jsonb_array_length(o.value -> 'labels') > 16
+             or exists (select 1 from jsonb_array_elements(o.value -> 'labels') as x (value)
+                         where jsonb_typeof(x.value) <> 'string' or x.value #>> '{}' !~ '^[a-z0-9][a-z0-9_.:/-]{0,62}$') end
+     limit 1
+  loop
+    perform ops.refuse('INVALID_INPUT', 400, format('labels are %s', v_bad.labels),
+                       'At most 16 labels, each of at most 63 of a-z, 0-9 and _.:/- and beginning with a letter or digit.');
+  end loop;
 
   with offered as materialized (
     select o.n::integer as n, v_ids[o.n] as id, (o.value ->> 'environment_id')::uuid as environment_id,
@@ -1183,17 +1205,6 @@ begin
   if cardinality(v_added) = cardinality(v_ids) then
     return query select a.n::integer, a.id, 'queued'::ops.run_state, true from unnest(v_ids) with ordinality as a (id, n);
   else
-    for v_bad in
-      select o.value ->> 'pipeline' as pipeline
-        from jsonb_array_elements(p_runs) as o (value)
-       where not exists (
-         select 1 from ops.pipelines as p
-          where p.environment_id = (o.value ->> 'environment_id')::uuid and p.name = o.value ->> 'pipeline')
-       limit 1
-    loop
-      perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_bad.pipeline),
-                         '`lakehouse pipeline list` shows what there is; `lakehouse pipeline apply FILE` adds one.');
-    end loop;
     perform ops.refuse_other_content(p_runs);
     -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
     return query
@@ -1206,7 +1217,7 @@ begin
   end if;
 
   perform ops.refuse_what_may_not_wait(v_added);
-  perform ops.ring_for_work(v_lane, v_added);
+  perform ops.ring_for_work(v_lane);
 end
 $$;
 comment on function ops.enqueue_runs is

@@ -32,13 +32,8 @@ alter table ops.executors
   add column signed_off_at timestamptz,
   add column drain_requested_at timestamptz,
   add column drain_requested_by text,
-  add column drain_reason text,
-  add column session uuid;
+  add column drain_reason text;
 comment on column ops.executors.signed_off_at is 'When its process said that it ends; null while it works or when it died.';
-comment on column ops.executors.session is
-  'The life of the process behind it, when that process fetches what is handed over to it (ops.handed_over); null for those that do not.';
-comment on column ops.open_runs.session is 'The session that a run was handed over to, until its lease changes hands; null when it was leased in another way.';
-create index open_runs_by_session on ops.open_runs (session) where session is not null;
 comment on column ops.executors.drain_requested_at is 'Since when a person lets it run empty: it keeps what it has and gets nothing new.';
 
 -- ---------------------------------------------------------------------------------------------------------------
@@ -204,103 +199,6 @@ comment on function ops.claim_work is
   'Leases due runs for one executor and starts them in one step: for executors with a backlog before them, or without a dispatcher, '
   'whose rescues and releases it then does too. Callers: executors.';
 
--- ---------------------------------------------------------------------------------------------------------------
--- Handing over: what the transaction that adds work leases itself
--- ---------------------------------------------------------------------------------------------------------------
-create function ops.open_session(p_executor uuid) returns uuid
-language sql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$ update ops.executors as e set session = gen_random_uuid() where e.id = p_executor returning e.session $$;
-comment on function ops.open_session is
-  'A process begins to fetch what is handed over to its executor. Another process of that name, alive or not, gets nothing any more. Callers: executors.';
-
-create function ops.hand_over(p_lane integer, p_runs uuid[]) returns uuid
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off
-set enable_seqscan = off
-set plan_cache_mode = force_generic_plan
-set jit = off
-as $$
-declare
-  v_now timestamptz := ops.now();
-  v_to record;
-  v_runs uuid[];
-begin
-  -- Order, shares and caps are matters of ops.lease_due: here nobody else waits and nothing is counted.
-  if p_lane is null
-     or (select s.paused_at is not null from ops.settings as s)
-     or exists (select 1 from ops.lane_caps as m where m.lane_id = p_lane)
-     or exists (select 1 from ops.open_runs as q where q.executor_id is null and q.due_at <= v_now and q.run_id <> all (p_runs)) then
-    return null;
-  end if;
-  select f.id, f.slots, e.session into v_to
-    from ops.lanes as l
-    cross join lateral ops.free_executors(null, v_now) as f
-    join ops.executors as e on e.id = f.id
-   where l.id = p_lane and f.capabilities @> l.requires
-   order by f.capabilities @> array[l.prefers] desc, f.held, f.id limit 1;
-  -- two who add work at once would both count the same free slots
-  if v_to.session is null or not pg_try_advisory_xact_lock(hashtextextended('ops.hand_over ' || v_to.id, 0)) then
-    return null;
-  end if;
-  v_runs := p_runs[1:v_to.slots];
-  perform ops.lease_chosen(v_runs, array_fill(v_to.id, array[cardinality(v_runs)]), v_to.id, true, '{}', v_now, v_to.session);
-  perform ops.limit_time(v_runs, v_now);
-  return v_to.session;
-end
-$$;
-comment on function ops.hand_over is
-  'Leases a few new runs of one lane to the executor that the dispatcher would give them to, when nobody else waits, and starts them; returns its '
-  'session, which a ring then names. Saves a hop and a transaction. Callers: ops.ring_for_work.';
-
-create or replace function ops.ring_for_work(p_lane integer default null, p_runs uuid[] default null) returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
-begin
-  if v_now - pg_sequence_last_value('ops.work_bell_rung'::regclass) between 0 and 4 then
-    perform setval('ops.work_bell_missed', v_now);
-  else
-    perform setval('ops.work_bell_rung', v_now);
-    perform pg_notify('lakehouse_work', coalesce(ops.hand_over(p_lane, p_runs)::text, ''));
-  end if;
-end
-$$;
-comment on function ops.ring_for_work is
-  'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
-  'p_runs: a few new runs of one lane; the ring names whom they were handed over to, and the dispatcher follows a moment later. '
-  'Callers: functions that add work.';
-
-create function ops.handed_over(p_executor uuid, p_session uuid)
-returns table (
-  run_id uuid, attempt integer, token uuid, ttl_ms integer, environment_id uuid, pipeline text, bundle text, params jsonb,
-  phases text[], checkpoint jsonb, failures integer, max_attempts integer, created_at timestamptz, leased_ms_ago integer
-)
-language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp
-set enable_bitmapscan = off
-set enable_seqscan = off
-set plan_cache_mode = force_generic_plan
-set jit = off
-as $$
-begin
-  return query
-  select r.id, r.attempt, r.lease_token, t.lease_ms, r.environment_id, r.pipeline, r.bundle, r.params, r.phases::text[], r.checkpoint,
-         r.failures::integer, r.max_attempts::integer, r.created_at,
-         greatest(t.lease_ms - extract(epoch from r.lease_expires_at - t.now) * 1000, 0)::integer
-    from ops.open_runs as q
-    join ops.runs as r on r.id = q.run_id
-    cross join (select s.lease_ms, ops.now() as now from ops.settings as s) as t
-   where q.session = p_session and q.executor_id = p_executor and r.state = 'running' and r.lease_expires_at > t.now;
-end
-$$;
-comment on function ops.handed_over is
-  'The runs under way that were handed over to this session of an executor; who asks knows which of them it has. It changes nothing: they have '
-  'started. leased_ms_ago: the age of the lease, which counts against how long it may be trusted. Callers: executors.';
-
 create or replace function ops.claim_run(p_executor uuid)
 returns table (run_id uuid, attempt integer, token uuid, lease_expires_at timestamptz)
 language plpgsql security definer
@@ -372,7 +270,7 @@ begin
   update ops.executors as e set draining = true, lost_at = v_now, signed_off_at = v_now where e.id = p_executor;
   -- what was leased to it and not begun need not wait for its start timeout
   update ops.runs as r set lease_expires_at = v_now - interval '1 microsecond'
-   where r.id in (select q.run_id from ops.open_runs as q where q.executor_id = p_executor and (r.state = 'claimed' or q.session is not null));
+   where r.id in (select q.run_id from ops.open_runs as q where q.executor_id = p_executor) and r.state = 'claimed';
   if found then
     perform ops.requeue_stale_runs(1000);
     perform ops.ring_for_work();
@@ -572,10 +470,13 @@ begin
   if cardinality(v_tokens) = jsonb_array_length(p_outcomes) then
     return query select e.id, true, e.state::text from unnest(v_ids, v_states) as e (id, state);
   else
-    select coalesce(array_agg(r.ended_token), '{}'), coalesce(array_agg(r.state), '{}') into v_again_tokens, v_again_states
-      from jsonb_array_elements(p_outcomes) as o
-      join ops.runs as r on r.id = (o ->> 'run_id')::uuid and r.ended_token = (o ->> 'token')::uuid  -- told before; the answer was lost
-     where (o ->> 'token')::uuid <> all (v_tokens);
+    select coalesce(array_agg(a.token), '{}'), coalesce(array_agg(a.state), '{}') into v_again_tokens, v_again_states
+      from (
+        select distinct r.ended_token as token, r.state
+          from jsonb_array_elements(p_outcomes) as o
+          join ops.runs as r on r.id = (o ->> 'run_id')::uuid and r.ended_token = (o ->> 'token')::uuid  -- told before; the answer was lost
+         where (o ->> 'token')::uuid <> all (v_tokens)
+      ) as a;
     for v_lost in
       select (o ->> 'run_id')::uuid from jsonb_array_elements(p_outcomes) as o
        where (o ->> 'token')::uuid <> all (v_tokens || v_again_tokens) order by 1
@@ -771,6 +672,6 @@ select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registere
 -- Grants
 -- ---------------------------------------------------------------------------------------------------------------
 revoke execute on all functions in schema ops from public;
-grant execute on function ops.sign_off, ops.open_session, ops.handed_over to lakehouse_executor;
+grant execute on function ops.sign_off to lakehouse_executor;
 grant execute on function ops.drain_executor, ops.undrain_executor to lakehouse_controlroom;
 grant select (cancel_requested_by, cancel_reason) on ops.runs to authenticated, lakehouse_controlroom;

@@ -50,6 +50,16 @@ async def test_an_end_does_not_store_again_what_a_beat_had_brought(plane: Plane)
     assert not await gaps(plane, work)
 
 
+async def test_an_end_that_is_told_twice_in_a_batch_is_answered_once_for_each(plane: Plane) -> None:
+    work = await plane.work()
+    offered = [{"run_id": work.run_id, "token": work.token, "outcome": "succeeded"}] * 2
+    await plane.db.fetch("select * from ops.finish_runs($1)", offered)
+
+    again = await plane.db.fetch("select accepted, state from ops.finish_runs($1)", offered)
+
+    assert [tuple(row) for row in again] == [(True, "succeeded")] * 2
+
+
 async def test_an_executor_that_numbers_nothing_has_all_its_events_stored(plane: Plane) -> None:
     work = await plane.work()
     await plane.beat(work, events=[STEP])

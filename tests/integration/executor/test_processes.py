@@ -46,10 +46,10 @@ async def test_an_executor_alone_helps_itself(services: Services) -> None:
     assert (await services.until(run_id, now="succeeded"))["attempt"] == 1
 
 
-async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Services, tmp_path: Path) -> None:
+async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Services) -> None:
     executor = await services.executor()
-    run_id = await services.enqueue(json.dumps({"sleep": 2, "begun": str(tmp_path / "begun")}))
-    await file_written(tmp_path / "begun")
+    run_id = await services.enqueue('{"sleep": 2}')
+    await services.until(run_id, now="running")
 
     executor.signal(signal.SIGTERM)
 
@@ -57,10 +57,10 @@ async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Se
     assert (await services.run(run_id))["now"] == "succeeded"
 
 
-async def test_the_second_sigterm_gives_the_running_run_back_at_once(services: Services, tmp_path: Path) -> None:
+async def test_the_second_sigterm_gives_the_running_run_back_at_once(services: Services) -> None:
     executor = await services.executor()
-    run_id = await services.enqueue(json.dumps({"sleep": 600, "begun": str(tmp_path / "begun")}))
-    await file_written(tmp_path / "begun")
+    run_id = await services.enqueue('{"sleep": 600}')
+    await services.until(run_id, now="running")
     executor.signal(signal.SIGTERM)
     await said(executor.log, "service drains")
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from uuid import UUID
 
 import anyio
 import pytest
@@ -39,7 +38,7 @@ from opscore.observe.observation import (
     WriteRefused,
 )
 from opscore.ports.control_plane import Accepted
-from opscore.runtime.rings import Heard
+from opscore.runtime.first_look import Heard
 from opscore.testing.clock import settle
 from opscore.testing.factories import add_run, make_bundle, make_service
 from opscore.testing.memory import MemoryControlPlane
@@ -62,7 +61,6 @@ class Shop:
         self.registry = Registry(dict.fromkeys(Phase, self._handle), light)
         self.slots = slots
         self.heard = Heard()
-        self.executor_id: UUID | None = None
         self.task: asyncio.Task[None] | None = None
 
     async def _handle(self, context: PhaseContext) -> PhaseResult:
@@ -73,8 +71,7 @@ class Shop:
         return await handler(context) if handler else {"rows": 1}
 
     async def open(self) -> None:
-        executor_id = self.executor_id = await self.control.register_executor("one", [], self.slots, "0")
-        session = await self.control.open_session(executor_id)
+        executor_id = await self.control.register_executor("one", [], self.slots, "0")
         tools = Tools(
             registry=self.registry,
             bundles=Bundles(self.control),
@@ -93,7 +90,6 @@ class Shop:
             slots=self.slots,
             drain_s=20,
             claim_after_s=5,
-            session=session,
             heard=lambda: self.heard,
         )
         self.task = asyncio.create_task(executor.run())
@@ -104,19 +100,6 @@ class Shop:
         run = add_run(self.control, phases=phases or ("query",), **columns)
         await self.dispatch()
         return run
-
-    def hand_over(self) -> RunRow:
-        """Enqueue and lease to this executor, as the transaction that adds work does."""
-        run = add_run(self.control)
-        assert self.executor_id is not None
-        self.control.hand_over(run.id, self.executor_id)
-        return run
-
-    async def rung(self, heard: Heard) -> None:
-        self.heard = heard
-        self.wakeups.ring()
-        await settle()
-        self.heard = Heard()
 
     async def dispatch(self) -> None:
         await self.control.lease_runs(100)
@@ -553,89 +536,15 @@ async def test_without_a_dispatcher_the_executor_helps_itself(shop: Shop) -> Non
     assert [seen.claimed for seen in shop.observer.of(WorkTaken)] == [True]
 
 
-# --- what is handed over -------------------------------------------------------------------------------------------
+async def test_an_executor_that_is_called_helps_itself_at_once(shop: Shop) -> None:
+    await shop.add()
+    run = add_run(shop.control)
 
-
-async def test_what_was_handed_over_is_carried_at_the_ring_that_names_its_session(shop: Shop) -> None:
-    run = shop.hand_over()
-
-    await shop.rung(Heard(named=True))
-
-    assert run.state is RunState.SUCCEEDED
-
-
-async def test_what_shows_up_again_is_not_carried_twice(shop: Shop) -> None:
-    shop.handlers[Phase.QUERY] = for_ever
-    shop.hand_over()
-
-    for _ in range(3):
-        await shop.rung(Heard(named=True))
-
-    assert len(shop.seen) == 1
-
-
-async def test_a_lost_ring_is_made_good_by_the_next_scan(shop: Shop) -> None:
-    run = shop.hand_over()
-
-    await shop.clock.advance(5)
-
-    assert run.state is RunState.SUCCEEDED
-
-
-async def test_what_rang_before_the_bell_was_proven_is_fetched_soon_after(shop: Shop) -> None:
-    shop.wakeups.healthy = False
+    shop.heard = Heard(named=True)
     shop.wakeups.ring()
     await settle()
-    run = shop.hand_over()
-    shop.wakeups.healthy = True
-
-    for _ in range(3):
-        await shop.rung(Heard(other=True))
-        await shop.clock.advance(0.3)
 
     assert run.state is RunState.SUCCEEDED
-
-
-async def test_other_rings_do_not_put_the_scan_off(shop: Shop) -> None:
-    run = shop.hand_over()
-
-    for _ in range(6):
-        await shop.rung(Heard(other=True))
-        await shop.clock.advance(1)
-
-    assert run.state is RunState.SUCCEEDED
-
-
-async def test_the_age_of_its_lease_counts_against_its_trust(shop: Shop) -> None:
-    run = shop.hand_over()
-    shop.clock.jump(21)  # of thirty seconds, an executor trusts twenty
-
-    await shop.rung(Heard(named=True))
-
-    assert shop.seen == []
-    assert run.state is RunState.RUNNING
-
-
-async def test_what_was_fetched_is_carried_whatever_comes_after(shop: Shop) -> None:
-    run = shop.hand_over()
-
-    def away_afterwards(name: str) -> None:
-        if name == "take_work":
-            raise ControlPlaneUnavailable(reason=name)
-
-    shop.control.before = away_afterwards
-    await shop.clock.advance(6)
-
-    assert run.state is RunState.SUCCEEDED
-
-
-async def test_who_stops_gives_back_what_was_handed_over_meanwhile(shop: Shop) -> None:
-    run = shop.hand_over()
-
-    shop.stopping.drain()
-    await settle()
-
-    assert (run.state, run.interruptions) == (RunState.QUEUED, 1)
 
 
 @pytest.mark.parametrize(

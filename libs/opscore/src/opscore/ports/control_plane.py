@@ -61,14 +61,6 @@ class ControlPlane(Protocol):
         """Lease and start due runs for this executor without a dispatcher."""
         ...
 
-    async def open_session(self, executor_id: UUID) -> UUID:
-        """This process fetches from now on what is handed over to its executor, and no other process does."""
-        ...
-
-    async def handed_over(self, executor_id: UUID, session: UUID) -> list[WorkOrder]:
-        """The started runs that were handed over to this session, those that it fetched before among them."""
-        ...
-
     async def beat(self, executor_id: UUID, beats: Sequence[Beat], *, draining: bool = False) -> dict[UUID, Verdict]:
         """Renew leases, append events, store progress; the answer is the command channel, per run."""
         ...

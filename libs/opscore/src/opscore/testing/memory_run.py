@@ -22,7 +22,6 @@ class ExecutorRow:
     seen_at: float
     draining: bool = False
     signed_off: bool = False
-    session: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -48,7 +47,6 @@ class RunRow:
     interruptions: int = 0
     executor_id: UUID | None = None
     lease: Lease | None = None
-    session: UUID | None = None
     lease_ends_at: float = 0.0
     cancel_requested: bool = False
     cancel: str | None = None
@@ -69,5 +67,5 @@ class RunRow:
 
     def drop_lease(self) -> None:
         """Nobody works on it any more."""
-        self.lease = self.session = None
+        self.lease = None
         self.events_taken = 0
