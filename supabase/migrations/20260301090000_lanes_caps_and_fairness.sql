@@ -1699,13 +1699,20 @@ begin
       offset 0) as b
    where not e.draining and e.lost_at is null and e.capabilities @> p_lane.requires
      and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s);
-  return case when v_alive = 0 then jsonb_build_object('why', 'no_executor', 'requires', p_lane.requires)
+  if v_alive = 0 then
+    return (
+      select jsonb_build_object('why', 'no_executor', 'requires', p_lane.requires, 'alive', count(*),
+               'draining', coalesce(jsonb_agg(e.name order by e.name) filter (where e.draining and e.capabilities @> p_lane.requires), '[]'))
+        from ops.executors as e
+       where e.lost_at is null and e.last_seen_at > p_now - (select make_interval(secs => s.executor_ttl_ms / 1000.0) from ops.settings as s));
+  end if;
+  return case
               when v_alive = v_capped then v_full || '{"why": "cap"}'
               else '{"why": "slots"}' end;
 end
 $$;
 comment on function ops.executor_block is
-  'What a run without a full cap of its own waits for: an executor that can do it (no_executor), a cap of every such executor (cap), or a slot (slots). '
+  'What a run without a full cap of its own waits for: an executor that can do it (no_executor: how many are alive, which would do but drain), a cap of every such executor (cap), or a slot (slots). '
   'Callers: ops.wait_reason.';
 
 -- ---------------------------------------------------------------------------------------------------------------

@@ -639,8 +639,8 @@ begin
         on c.catalog_name = 'lakehouse' and c.table_namespace = split_part(t.name, '.', 1) and c.table_name = split_part(t.name, '.', 2)
      where c.metadata_location is distinct from t.metadata_location
      limit 1;
-    perform ops.refuse('PUBLISH_CONFLICT', 409, format('%s was published by another run meanwhile', v_stuck),
-                       'Nothing was changed. The run starts over on the new state by itself.');
+    perform ops.refuse('PUBLISH_CONFLICT', 409, format('table %s was published by another run meanwhile', v_stuck),
+                       'Nothing was changed. The run starts over while attempts are left; then `run retry` starts it.');
   end if;
 
   insert into ops.run_tables (

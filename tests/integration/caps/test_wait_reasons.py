@@ -30,7 +30,18 @@ async def test_no_executor_offers_what_it_needs(plane: CapPlane) -> None:
     await plane.executor()
     run = await plane.enqueue("p")
 
-    assert await plane.reason(run) == {"why": "no_executor", "requires": ["gpu"], "position": 1, "waiting": 1}
+    facts = {"requires": ["gpu"], "alive": 1, "draining": [], "position": 1, "waiting": 1}
+    assert await plane.reason(run) == {"why": "no_executor"} | facts
+
+
+async def test_the_executor_that_is_being_drained_is_named(plane: CapPlane) -> None:
+    await plane.executor("one")
+    await plane.db.fetchval("select ops.drain_executor('one', 'ada', 'upgrade')")
+    run = await plane.enqueue()
+
+    reason = await plane.reason(run)
+
+    assert (reason["why"], reason["alive"], reason["draining"]) == ("no_executor", 1, ["one"])
 
 
 async def test_all_slots_are_taken_and_it_has_a_place_in_the_queue(plane: CapPlane) -> None:

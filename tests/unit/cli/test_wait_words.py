@@ -32,6 +32,16 @@ AT = "2026-06-30T10:00:00+02:00"
         ({"why": "paused", "by": "ana", "reason": "move"}, "the end of a pause by ana: move", ""),
         ({"why": "no_executor", "requires": ["gpu"]}, "an executor with gpu: none is alive", ""),
         ({"why": "no_executor", "requires": []}, "an executor with free slots: none is alive", ""),
+        (
+            {"why": "no_executor", "requires": ["gpu"], "alive": 2, "draining": []},
+            "an executor with gpu: none of 2 alive offers it",
+            "",
+        ),
+        (
+            {"why": "no_executor", "requires": [], "alive": 1, "draining": ["vm-1"]},
+            "an executor with free slots: vm-1 is being drained (`lakehouse executor undrain vm-1`)",
+            "",
+        ),
         ({"why": "slots", "position": 1000}, "a free slot", "a free slot; place 1000 or further"),
     ],
 )

@@ -26,11 +26,17 @@ def waits_for(reason: Reason | None) -> str:
         case "paused":
             return f"the end of a pause by {reason.get('by')}: {reason.get('reason')}"
         case "no_executor":
-            return f"an executor with {', '.join(reason.get('requires') or ['free slots'])}: none is alive"
+            return f"an executor with {', '.join(reason.get('requires') or ['free slots'])}: {_why_none(reason)}"
         case "slots":
             return "a free slot"
         case _:
             return ""
+
+
+def _why_none(reason: Reason) -> str:
+    if draining := reason.get("draining"):
+        return f"{', '.join(draining)} is being drained (`lakehouse executor undrain {draining[0]}`)"
+    return f"none of {reason['alive']} alive offers it" if reason.get("alive") else "none is alive"
 
 
 def in_full(reason: Reason | None) -> str:

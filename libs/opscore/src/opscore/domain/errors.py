@@ -100,10 +100,10 @@ class LakeUnavailable(Temporary):
 
 
 class PublishConflict(Temporary):
-    """{table} was published by another run meanwhile."""
+    """Table {table} was published by another run meanwhile."""
 
     code = "PUBLISH_CONFLICT"
-    default_hint = "Nothing was changed. The run starts over on the new state by itself."
+    default_hint = "Nothing was changed. The run starts over while attempts are left; then `run retry` starts it."
 
 
 class CapExceeded(Temporary):

@@ -57,11 +57,12 @@ export function checkMark(result) {
 export const rowsWritten = (run) => run.tables.reduce((sum, table) => sum + table.rows_added, 0);
 
 /** What a run waits for, as a sentence. */
-function waitWords({ why, cap, used, limit, unit, due_at, by, reason, requires, position, waiting }) {
+function waitWords({ why, cap, used, limit, unit, due_at, by, reason, requires, draining = [], position, waiting }) {
   const place = position ? ` Place ${position}${waiting ? ` of ${waiting}` : " or further"}.` : "";
   if (cap) return `${used} of ${limit} ${unit ?? ""} in use under cap ${cap}. It starts by itself when room frees up.${place}`;
   if (why === "not_due") return `It is due at ${new Date(due_at).toISOString().slice(0, 19).replace("T", " ")} UTC.`;
   if (why === "paused") return `${by} paused all starts: ${reason}.`;
+  if (why === "no_executor" && draining.length) return `Executor ${draining.join(", ")} is being drained and gets nothing new.${place}`;
   if (why === "no_executor") return `No executor is alive that offers ${requires.join(", ") || "free slots"}.${place}`;
   return `It waits for a free slot.${place}`;
 }
