@@ -1067,7 +1067,7 @@ begin
   return (
     select f.id from ops.lanes as l cross join lateral ops.free_executors(null, ops.now()) as f
      where l.id = p_lane and f.capabilities @> l.requires
-     order by f.capabilities @> array[l.prefers] desc, f.held, f.id limit 1);
+     order by f.capabilities @> array[l.prefers] desc, f.held, random() limit 1);  -- of equals any: the first of them would get all short runs
 end
 $$;
 comment on function ops.who_looks_first is
