@@ -60,12 +60,17 @@ async def fill(db: asyncpg.Connection, runs: int, pipeline: str = "query") -> No
             ids = [row["id"] for row in await db.fetch(RUNS, start, min(SLICE, runs - start), pipeline)]
             await db.execute(EVENTS, ids)
     await db.fetchval("select ops.ensure_event_partitions()")
-    while await db.fetch("select * from ops.seal_events(20000)"):
-        pass
-    await db.execute(CAUGHT_UP)
+    await seal(db)
     for table in ("ops.runs", "ops.run_events", "ops.open_runs"):
         await db.execute(f"vacuum (analyze) {table}")
     await db.execute("checkpoint")
+
+
+async def seal(db: asyncpg.Connection) -> None:
+    """Seal all events there are, and let the readers stand at the last."""
+    while await db.fetch("select * from ops.seal_events(20000)"):
+        pass
+    await db.execute(CAUGHT_UP)
 
 
 @asynccontextmanager
@@ -78,6 +83,7 @@ async def dead_rows(house: Services) -> AsyncIterator[None]:
         await house.enqueue(DEAD)
         await house.db.execute("select ops.cancel_run(q.run_id, 'bench') from ops.open_runs as q")
         await house.db.execute("analyze ops.open_runs")
+        await seal(house.db)
         yield
     finally:
         await looker.close()

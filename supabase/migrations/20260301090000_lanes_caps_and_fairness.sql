@@ -24,28 +24,77 @@ $$;
 -- ---------------------------------------------------------------------------------------------------------------
 -- The doorbell: rung at most every five milliseconds, for a NOTIFY makes all notifying commits go one by one
 -- ---------------------------------------------------------------------------------------------------------------
--- Sequences, because what they hold is seen at once and by all, commits or not. Both hold milliseconds since 1970.
+-- Sequences, because what they hold is seen at once and by all, commits or not. These two hold milliseconds since 1970.
 create unlogged sequence ops.work_bell_rung;
 create unlogged sequence ops.work_bell_missed;
+-- Counts how often work was left waiting, and the count up to which a look found that none waits any more.
+-- Asking the table instead is dear while an old snapshot keeps its dead rows; after a crash both are unknown until the next look.
+create unlogged sequence ops.work_left;
+create unlogged sequence ops.work_none;
+create unlogged sequence ops.work_none_at;  -- when that look was, in milliseconds since 1970
 
-create function ops.ring_for_work(p_lane integer default null) returns void
+create function ops.ring_for_work(p_lane integer default null, p_runs uuid[] default null) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
+  perform ops.leave_work();
   if v_now - pg_sequence_last_value('ops.work_bell_rung'::regclass) between 0 and 4 then
     perform setval('ops.work_bell_missed', v_now);
   else
     perform setval('ops.work_bell_rung', v_now);
-    perform pg_notify('lakehouse_work', coalesce(ops.who_looks_first(p_lane)::text, ''));
+    perform pg_notify('lakehouse_work', '');
   end if;
 end
 $$;
 comment on function ops.ring_for_work is
   'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
-  'The ring names who looks first for a few new runs of one lane; the dispatcher follows a moment later. Callers: functions that add work.';
+  'p_runs: a few new runs of one lane, which a later file hands over at once. Callers: functions that add work.';
+
+create function ops.leave_work() returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_advisory_xact_lock_shared(hashtextextended('ops.leaves_work', 0));
+  perform nextval('ops.work_left');
+end
+$$;
+comment on function ops.leave_work is 'This transaction leaves work waiting: no look may find that none waits before it has ended. Callers: functions here.';
+
+create function ops.work_left_before_look() returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_left bigint := coalesce(pg_sequence_last_value('ops.work_left'::regclass), 0);
+begin
+  -- held for an instant: whoever leaves work from here on counts on
+  if not pg_try_advisory_lock(hashtextextended('ops.leaves_work', 0)) then
+    return null;
+  end if;
+  perform pg_advisory_unlock(hashtextextended('ops.leaves_work', 0));
+  return v_left;
+end
+$$;
+comment on function ops.work_left_before_look is
+  'The count of ops.work_left, when all that it counts is to be seen by the next statement; null while somebody''s transaction is open. Callers: ops.lease_due.';
+
+create function ops.found_no_work(p_counted bigint, p_now timestamptz) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_counted is not null then
+    perform setval('ops.work_none_at', (extract(epoch from p_now) * 1000)::bigint);
+    perform setval('ops.work_none', p_counted + 1);
+  end if;
+end
+$$;
+comment on function ops.found_no_work is
+  'A look at p_now found that none waits of what ops.work_left_before_look had counted (null: cannot tell). Callers: ops.lease_due.';
 
 create function ops.next_look_in_ms() returns integer
 language plpgsql volatile security definer
@@ -96,6 +145,7 @@ create table ops.open_runs_laned (
   rank timestamptz not null,
   recovering boolean not null default false,
   estimate jsonb,
+  session uuid,
   constraint held_runs_have_no_holder check (not held or executor_id is null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
@@ -407,6 +457,29 @@ end
 $$;
 comment on function ops.waiting_lanes is 'Lanes with a run that no executor holds. Callers: functions here.';
 
+create function ops.none_waits(p_now timestamptz) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  v_at bigint;
+begin
+  if pg_sequence_last_value('ops.work_none'::regclass) is distinct from coalesce(pg_sequence_last_value('ops.work_left'::regclass), 0) + 1 then
+    return false;
+  end if;
+  v_at := pg_sequence_last_value('ops.work_none_at'::regclass);
+  return extract(epoch from p_now) * 1000 - v_at between 0 and 10000  -- were a note ever missing, the queue itself is asked so soon
+    and not exists (
+      select 1 from ops.open_runs as q where q.executor_id is null and q.due_at > to_timestamp(v_at / 1000.0) and q.due_at <= p_now);
+end
+$$;
+comment on function ops.none_waits is
+  'Whether no run waits, as far as a look of the last ten seconds found, nobody has left work since and nothing fell due since. Saves walking over '
+  'what an old snapshot keeps of runs long gone. False: unknown. Callers: ops.lease_due, ops.next_due_in_ms.';
+
 create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer, held integer)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -566,7 +639,9 @@ comment on function ops.choose_fairly is
   'the room under each cap. p_most: free slots for each lane''s needs; p_rooms: what is left under each of p_caps. The caller holds the lock on '
   'leases. Callers: ops.lease_due.';
 
-create function ops.lease_chosen(p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz) returns void
+create function ops.lease_chosen(
+  p_runs uuid[], p_executors uuid[], p_only uuid, p_start boolean, p_caps uuid[], p_now timestamptz, p_session uuid default null
+) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -579,7 +654,7 @@ begin
     select m.run_id, m.executor_id from unnest(p_runs, p_executors) as m (run_id, executor_id) where m.run_id is not null
   ),
   marked as (
-    update ops.open_runs as q set executor_id = m.executor_id, held = false, recovering = false
+    update ops.open_runs as q set executor_id = m.executor_id, held = false, recovering = false, session = p_session
       from matched as m
      where q.run_id = m.run_id
        and q.run_id = any (p_runs)  -- keeps the plan on the primary key
@@ -628,7 +703,7 @@ begin
   end if;
 end
 $$;
-comment on function ops.lease_chosen is 'Leases each run to the executor beside it, with its events and what caps count. The caller holds the runs'' locks. Callers: ops.lease_due.';
+comment on function ops.lease_chosen is 'Leases each run to the executor beside it, with its events and what caps count. The caller holds the runs'' locks. Callers: ops.lease_due, ops.hand_over.';
 
 create or replace function ops.lease_due(p_limit integer, p_only uuid, p_start boolean default false)
 returns table (run_id uuid, executor_id uuid)
@@ -641,7 +716,9 @@ set jit = off  -- compiling costs more than these statements ever take
 as $$
 declare
   v_now timestamptz := ops.now();
+  v_counted bigint;
   v_waiting integer[];
+  v_some_wait boolean := true;
   v_lanes integer[];
   v_most integer[];
   v_caps uuid[];
@@ -655,11 +732,13 @@ declare
   v_runs_lanes integer[];
   v_slots uuid[];
 begin
-  if (select s.paused_at is not null from ops.settings as s) then
+  if (select s.paused_at is not null from ops.settings as s) or ops.none_waits(v_now) then
     return;
   end if;
+  v_counted := ops.work_left_before_look();
   v_waiting := ops.waiting_lanes();
   if cardinality(v_waiting) = 0 then
+    perform ops.found_no_work(v_counted, v_now);
     return;
   end if;
   select coalesce(array_agg(c.id), '{}'), coalesce(bool_or(c.kind not in ('concurrency', 'runs')), false) into v_caps, v_metered
@@ -681,10 +760,10 @@ begin
       v_slots := ops.free_slots(v_group.requires, v_group.prefers, v_left, p_only, v_now);
       v_leased := cardinality(v_slots);
       exit when v_leased = 0;
-      v_runs := ops.choose_in_lane(
-        v_waiting[1], v_leased,
-        case when v_rooms is null then v_leased else least(v_leased, (select floor(min(r.room)) from unnest(v_rooms) as r (room)))::integer end, v_now);
+      v_wanted := case when v_rooms is null then v_leased else least(v_leased, (select floor(min(r.room)) from unnest(v_rooms) as r (room)))::integer end;
+      v_runs := ops.choose_in_lane(v_waiting[1], v_leased, v_wanted, v_now);
       v_leased := cardinality(v_runs);
+      v_some_wait := v_leased >= v_wanted;
       exit when v_leased = 0;
       perform ops.lease_chosen(v_runs, v_slots[1:v_leased], p_only, p_start, v_caps, v_now);
       return query select x.run_id, x.executor_id from unnest(v_runs, v_slots[1:v_leased]) as x (run_id, executor_id);
@@ -702,6 +781,10 @@ begin
     exit when v_lanes is null;
     select array_agg(f.run_id order by f.n), array_agg(f.lane_id order by f.n) into v_runs, v_runs_lanes
       from ops.choose_fairly(v_lanes, v_most, v_wanted, v_caps, v_rooms, v_now) as f;
+    -- a lane that got all it could take, or that nobody could take from, may have more
+    v_some_wait := cardinality(v_caps) > 0 or cardinality(v_lanes) < cardinality(v_waiting) or coalesce(cardinality(v_runs), 0) = v_wanted
+      or exists (select 1 from unnest(v_lanes, v_most) as x (id, most)
+                  where x.most <= (select count(*) from unnest(v_runs_lanes) as r (id) where r.id = x.id));
     exit when v_runs is null;
     for v_group in
       select l.requires, l.prefers, array_agg(x.run_id order by x.n) as runs
@@ -716,11 +799,17 @@ begin
       return query select x.run_id, x.executor_id from unnest(v_group.runs, v_slots) as x (run_id, executor_id);
     end loop;
     v_left := v_left - v_leased;
+    v_some_wait := v_some_wait or v_leased < cardinality(v_runs);
     exit when v_leased = 0 or cardinality(v_runs) < v_wanted and v_wanted * cardinality(v_lanes) <= 20000;
   end loop;
 
   if v_metered or v_rooms is not null and (select min(r.room) - v_leased < 1 from unnest(v_rooms) as r (room)) then
     perform ops.meet_full_caps(v_waiting, p_limit);
+  end if;
+  if v_some_wait then
+    perform ops.leave_work();
+  elsif p_only is null then  -- who pulls for itself sees only what it can do
+    perform ops.found_no_work(v_counted, v_now);
   end if;
 end
 $$;
@@ -1059,21 +1148,6 @@ $$;
 comment on function ops.refuse_what_may_not_wait is
   'Raises CAP_EXCEEDED when new runs meet a full cap that rejects, or one under which enough runs wait. Callers: ops.enqueue_runs.';
 
-create function ops.who_looks_first(p_lane integer) returns uuid
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return (
-    select f.id from ops.lanes as l cross join lateral ops.free_executors(null, ops.now()) as f
-     where l.id = p_lane and f.capabilities @> l.requires
-     order by f.capabilities @> array[l.prefers] desc, f.held, random() limit 1);  -- of equals any: the first of them would get all short runs
-end
-$$;
-comment on function ops.who_looks_first is
-  'The executor that the dispatcher would give the next run of this lane to as things are; it may lease for itself, which saves a trip. '
-  'Callers: ops.ring_for_work.';
-
 create function ops.refuse_other_content(p_runs jsonb) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -1128,18 +1202,6 @@ declare
   v_added uuid[];
   v_lane integer;
 begin
-  for v_bad in
-    select o.value ->> 'pipeline' as pipeline
-      from jsonb_array_elements(p_runs) as o (value)
-     where not exists (
-       select 1 from ops.pipelines as p
-        where p.environment_id = (o.value ->> 'environment_id')::uuid and p.name = o.value ->> 'pipeline')
-     limit 1
-  loop
-    perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_bad.pipeline),
-                       '`lakehouse pipeline list` shows what there is; `lakehouse pipeline apply FILE` adds one.');
-  end loop;
-
   if octet_length(p_runs::text) > 1000000 then
     for v_bad in
       select o.value ->> 'pipeline' as pipeline, octet_length((o.value -> 'params')::text) as bytes
@@ -1150,18 +1212,20 @@ begin
     end loop;
   end if;
 
-  for v_bad in
-    select left((o.value -> 'labels')::text, 200) as labels
-      from jsonb_array_elements(p_runs) as o (value)
-     where o.value ? 'labels' and o.value -> 'labels' <> 'null' and case when jsonb_typeof(o.value -> 'labels') <> 'array' then true else
-             jsonb_array_length(o.value -> 'labels') > 16
-             or exists (select 1 from jsonb_array_elements(o.value -> 'labels') as x (value)
-                         where jsonb_typeof(x.value) <> 'string' or x.value #>> '{}' !~ '^[a-z0-9][a-z0-9_.:/-]{0,62}$') end
-     limit 1
-  loop
-    perform ops.refuse('INVALID_INPUT', 400, format('labels are %s', v_bad.labels),
-                       'At most 16 labels, each of at most 63 of a-z, 0-9 and _.:/- and beginning with a letter or digit.');
-  end loop;
+  if jsonb_path_exists(p_runs, '$[*].labels') then
+    for v_bad in
+      select left((o.value -> 'labels')::text, 200) as labels
+        from jsonb_array_elements(p_runs) as o (value)
+       where o.value ? 'labels' and o.value -> 'labels' <> 'null' and case when jsonb_typeof(o.value -> 'labels') <> 'array' then true else
+               jsonb_array_length(o.value -> 'labels') > 16
+               or exists (select 1 from jsonb_array_elements(o.value -> 'labels') as x (value)
+                           where jsonb_typeof(x.value) <> 'string' or x.value #>> '{}' !~ '^[a-z0-9][a-z0-9_.:/-]{0,62}$') end
+       limit 1
+    loop
+      perform ops.refuse('INVALID_INPUT', 400, format('labels are %s', v_bad.labels),
+                         'At most 16 labels, each of at most 63 of a-z, 0-9 and _.:/- and beginning with a letter or digit.');
+    end loop;
+  end if;
 
   with offered as materialized (
     select o.n::integer as n, v_ids[o.n] as id, (o.value ->> 'environment_id')::uuid as environment_id,
@@ -1198,13 +1262,24 @@ begin
     insert into ops.run_events (run_id, run_seq, attempt, type, at, data)
     select a.id, 1, 0, 'RUN_CREATED', v_now, jsonb_build_object('pipeline', a.pipeline, 'trigger', a.trigger) from added as a
   )
-  select coalesce(array_agg(a.id), '{}'),
+  select coalesce(array_agg(a.id order by a.due_at - a.priority * interval '5 minutes', a.id), '{}'),
          case when count(*) <= 10 and min(a.lane_id) = max(a.lane_id) and max(a.due_at) <= v_now then min(a.lane_id) end
     into v_added, v_lane from added as a;
 
   if cardinality(v_added) = cardinality(v_ids) then
     return query select a.n::integer, a.id, 'queued'::ops.run_state, true from unnest(v_ids) with ordinality as a (id, n);
   else
+    for v_bad in
+      select o.value ->> 'pipeline' as pipeline
+        from jsonb_array_elements(p_runs) as o (value)
+       where not exists (
+         select 1 from ops.pipelines as p
+          where p.environment_id = (o.value ->> 'environment_id')::uuid and p.name = o.value ->> 'pipeline')
+       limit 1
+    loop
+      perform ops.refuse('NOT_FOUND', 404, format('there is no pipeline %L', v_bad.pipeline),
+                         '`lakehouse pipeline list` shows what there is; `lakehouse pipeline apply FILE` adds one.');
+    end loop;
     perform ops.refuse_other_content(p_runs);
     -- A statement of its own: only a later snapshot sees the run that another caller added under the same key meanwhile.
     return query
@@ -1217,7 +1292,7 @@ begin
   end if;
 
   perform ops.refuse_what_may_not_wait(v_added);
-  perform ops.ring_for_work(v_lane);
+  perform ops.ring_for_work(v_lane, v_added);
 end
 $$;
 comment on function ops.enqueue_runs is
@@ -1484,8 +1559,8 @@ declare
   v_lease timestamptz;
 begin
   -- what is due already waits for a slot, and whoever frees one fills it: no need to wake for what falls due behind it
-  if not exists (select 1 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at <= v_now) then
-    select min(q.due_at) into v_due from ops.open_runs as q where q.executor_id is null and not q.held;
+  if ops.none_waits(v_now) or not exists (select 1 from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at <= v_now) then
+    select min(q.due_at) into v_due from ops.open_runs as q where q.executor_id is null and not q.held and q.due_at > v_now;
   end if;
   -- run by run of those that are held: a join might read the whole history instead
   select min((select r.lease_expires_at from ops.runs as r where r.id = q.run_id)) into v_lease

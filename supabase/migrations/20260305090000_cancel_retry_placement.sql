@@ -32,8 +32,13 @@ alter table ops.executors
   add column signed_off_at timestamptz,
   add column drain_requested_at timestamptz,
   add column drain_requested_by text,
-  add column drain_reason text;
+  add column drain_reason text,
+  add column session uuid;
 comment on column ops.executors.signed_off_at is 'When its process said that it ends; null while it works or when it died.';
+comment on column ops.executors.session is
+  'The life of the process behind it, when that process fetches what is handed over to it (ops.handed_over); null for those that do not.';
+comment on column ops.open_runs.session is 'The session that a run was handed over to, until its lease changes hands; null when it was leased in another way.';
+create index open_runs_by_session on ops.open_runs (session) where session is not null;
 comment on column ops.executors.drain_requested_at is 'Since when a person lets it run empty: it keeps what it has and gets nothing new.';
 
 -- ---------------------------------------------------------------------------------------------------------------
@@ -199,6 +204,117 @@ comment on function ops.claim_work is
   'Leases due runs for one executor and starts them in one step: for executors with a backlog before them, or without a dispatcher, '
   'whose rescues and releases it then does too. Callers: executors.';
 
+-- ---------------------------------------------------------------------------------------------------------------
+-- Handing over: what the transaction that adds work leases itself
+-- ---------------------------------------------------------------------------------------------------------------
+create function ops.open_session(p_executor uuid) returns uuid
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$ update ops.executors as e set session = gen_random_uuid() where e.id = p_executor returning e.session $$;
+comment on function ops.open_session is
+  'A process begins to fetch what is handed over to its executor. Another process of that name, alive or not, gets nothing any more. Callers: executors.';
+
+create function ops.hand_over(p_lane integer, p_runs uuid[]) returns uuid
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+declare
+  v_now timestamptz := ops.now();
+  v_to record;
+  v_runs uuid[];
+  v_slots integer;
+begin
+  -- Order, shares and caps are matters of ops.lease_due: here nobody else waits, as far as the last look saw, and nothing is counted.
+  if p_lane is null
+     or (select s.paused_at is not null from ops.settings as s)
+     or exists (select 1 from ops.lane_caps as m where m.lane_id = p_lane)
+     or current_setting('transaction_isolation') <> 'read committed'  -- an old snapshot sees neither a new cap nor a pause
+     or pg_sequence_last_value('ops.work_none'::regclass) is distinct from coalesce(pg_sequence_last_value('ops.work_left'::regclass), 0) + 1 then
+    return null;
+  end if;
+  select f.id, f.slots, e.session into v_to
+    from ops.lanes as l
+    cross join lateral ops.free_executors(null, v_now) as f
+    join ops.executors as e on e.id = f.id
+   where l.id = p_lane and f.capabilities @> l.requires
+   order by f.capabilities @> array[l.prefers] desc, f.held, random() limit 1;  -- of equals any: the first of them would get all short runs
+  -- two who add work at once would both count the same free slots
+  if v_to.session is null or not pg_try_advisory_xact_lock(hashtextextended('ops.hand_over ' || v_to.id, 0)) then
+    return null;
+  end if;
+  v_slots := (select f.slots from ops.free_executors(v_to.id, v_now) as f);  -- what the last who had the lock left
+  if v_slots is null then
+    return null;
+  end if;
+  v_runs := p_runs[1:v_slots];
+  perform ops.lease_chosen(v_runs, array_fill(v_to.id, array[cardinality(v_runs)]), v_to.id, true, '{}', v_now, v_to.session);
+  perform ops.limit_time(v_runs, v_now);
+  if cardinality(v_runs) < cardinality(p_runs) then
+    perform ops.leave_work();
+  end if;
+  return v_to.session;
+end
+$$;
+comment on function ops.hand_over is
+  'Leases a few new runs of one lane to the executor that the dispatcher would give them to, when nobody else waits, and starts them; returns its '
+  'session, which a ring then names. Saves a hop and a transaction. Callers: ops.ring_for_work.';
+
+create or replace function ops.ring_for_work(p_lane integer default null, p_runs uuid[] default null) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_session uuid;
+begin
+  if v_now - pg_sequence_last_value('ops.work_bell_rung'::regclass) between 0 and 4 then
+    perform setval('ops.work_bell_missed', v_now);
+  else
+    perform setval('ops.work_bell_rung', v_now);
+    v_session := ops.hand_over(p_lane, p_runs);
+    perform pg_notify('lakehouse_work', coalesce(v_session::text, ''));
+  end if;
+  if v_session is null then
+    perform ops.leave_work();
+  end if;
+end
+$$;
+comment on function ops.ring_for_work is
+  'Wakes the dispatcher, unless somebody did within five milliseconds: then it is left a note to look again (ops.next_look_in_ms). '
+  'p_runs: a few new runs of one lane; the ring names whom they were handed over to, and the dispatcher follows a moment later. '
+  'Callers: functions that add work.';
+
+create function ops.handed_over(p_executor uuid, p_session uuid)
+returns table (
+  run_id uuid, attempt integer, token uuid, ttl_ms integer, environment_id uuid, pipeline text, bundle text, params jsonb,
+  phases text[], checkpoint jsonb, failures integer, max_attempts integer, created_at timestamptz, leased_ms_ago integer
+)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set enable_bitmapscan = off
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+set jit = off
+as $$
+begin
+  return query
+  select r.id, r.attempt, r.lease_token, t.lease_ms, r.environment_id, r.pipeline, r.bundle, r.params, r.phases::text[], r.checkpoint,
+         r.failures::integer, r.max_attempts::integer, r.created_at,
+         greatest(t.lease_ms - extract(epoch from r.lease_expires_at - t.now) * 1000, 0)::integer
+    from ops.open_runs as q
+    join ops.runs as r on r.id = q.run_id
+    cross join (select s.lease_ms, ops.now() as now from ops.settings as s) as t
+   where q.session = p_session and q.executor_id = p_executor and r.state = 'running';
+end
+$$;
+comment on function ops.handed_over is
+  'The runs under way that were handed over to this session of an executor; who asks knows which of them it has. It changes nothing: they have '
+  'started. leased_ms_ago: the age of the lease, which counts against how long it may be trusted. Callers: executors.';
+
 create or replace function ops.claim_run(p_executor uuid)
 returns table (run_id uuid, attempt integer, token uuid, lease_expires_at timestamptz)
 language plpgsql security definer
@@ -254,11 +370,12 @@ as $$
   values (p_name, p_capabilities, p_slots, p_version)
       on conflict (name) do update
      set capabilities = excluded.capabilities, slots = excluded.slots, version = excluded.version, draining = false, last_seen_at = ops.now(),
-         lost_at = null, signed_off_at = null, drain_requested_at = null, drain_requested_by = null, drain_reason = null
+         lost_at = null, signed_off_at = null, drain_requested_at = null, drain_requested_by = null, drain_reason = null,
+         session = null  -- until this process opens its own; who reads under the old one goes on to get what was its own
   returning e.id
 $$;
 
-create function ops.sign_off(p_executor uuid) returns void
+create function ops.sign_off(p_executor uuid, p_session uuid default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -266,8 +383,19 @@ set jit = off
 as $$
 declare
   v_now timestamptz := ops.now();
+  v_given_back jsonb;
 begin
-  update ops.executors as e set draining = true, lost_at = v_now, signed_off_at = v_now where e.id = p_executor;
+  update ops.executors as e set draining = true, lost_at = v_now, signed_off_at = v_now
+   where e.id = p_executor and (p_session is null or e.session = p_session);  -- another process of its name may have come
+  if not found then
+    return;
+  end if;
+  select jsonb_agg(jsonb_build_object('run_id', r.id, 'token', r.lease_token, 'outcome', 'interrupted')) into v_given_back
+    from ops.open_runs as q join ops.runs as r on r.id = q.run_id
+   where q.session = p_session and q.executor_id = p_executor and r.state = 'running';
+  if v_given_back is not null then
+    perform ops.finish_runs(v_given_back);
+  end if;
   -- what was leased to it and not begun need not wait for its start timeout
   update ops.runs as r set lease_expires_at = v_now - interval '1 microsecond'
    where r.id in (select q.run_id from ops.open_runs as q where q.executor_id = p_executor) and r.state = 'claimed';
@@ -278,7 +406,8 @@ begin
 end
 $$;
 comment on function ops.sign_off is
-  'An executor''s process ends: it is gone at once, and what it had not begun goes back without burning an attempt. Callers: executors.';
+  'An executor''s process ends: it is gone at once, and what it had not begun goes back without burning an attempt or a loss. p_session: its own, '
+  'when it has one. Callers: executors.';
 
 create or replace function ops.beat(p_executor uuid, p_beats jsonb, p_draining boolean default false)
 returns table (run_id uuid, verdict text)
@@ -590,6 +719,7 @@ begin
   )
   select r.id, r.state::text from rescued as r;
   if found then
+    perform ops.leave_work();
     perform pg_catalog.pg_notify('lakehouse_feed', '');
   end if;
 end
@@ -672,6 +802,6 @@ select e.id, e.name, e.capabilities, e.slots, e.version, e.draining, e.registere
 -- Grants
 -- ---------------------------------------------------------------------------------------------------------------
 revoke execute on all functions in schema ops from public;
-grant execute on function ops.sign_off to lakehouse_executor;
+grant execute on function ops.sign_off, ops.open_session, ops.handed_over to lakehouse_executor;
 grant execute on function ops.drain_executor, ops.undrain_executor to lakehouse_controlroom;
 grant select (cancel_requested_by, cancel_reason) on ops.runs to authenticated, lakehouse_controlroom;

@@ -42,7 +42,7 @@ BREAKAGES = {
         "r.lease_token is not null and r.state = 'claimed'",
     ),
     "a lease that keeps its token": (
-        "ops.lease_chosen(uuid[], uuid[], uuid, boolean, uuid[], timestamptz)",
+        "ops.lease_chosen(uuid[], uuid[], uuid, boolean, uuid[], timestamptz, uuid)",
         "lease_token = gen_random_uuid()",
         "lease_token = coalesce(r.ended_token, gen_random_uuid())",
     ),

@@ -1,8 +1,8 @@
 """The real executor with a query phase that does what the run's parameters say.
 
-{"sleep": seconds}: waits in-process. {"worker": seconds, "pid_file": path}: waits in a worker process that leaves its pid.
-{"die": true}: its worker process dies. {"stubborn": path}: its worker process does not listen, has a child, and leaves
-both pids. {}: nothing.
+{"sleep": seconds}: waits in-process. {"begun": path}: leaves a file first. {"worker": seconds, "pid_file": path}: waits
+in a worker process that leaves its pid. {"die": true}: its worker process dies. {"stubborn": path}: its worker process
+does not listen, has a child, and leaves both pids. {}: nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def die() -> None:
 async def odd(context: PhaseContext) -> PhaseResult:
     params = context.order.params
     context.progress({"done": 0, "total": 1, "unit": "steps"})
+    if "begun" in params:
+        await anyio.Path(params["begun"]).write_text("begun")
     if "sleep" in params:
         await anyio.sleep(params["sleep"])
     if "worker" in params:

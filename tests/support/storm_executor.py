@@ -36,6 +36,7 @@ MOUTH = Mouth(os.environ["STORM_RECORDER"])
 WHO = os.environ.get("LAKEHOUSE_EXECUTOR_NAME", "")
 STALL_EVERY = int(os.environ.get("STORM_STALL_EVERY", "0"))
 PUBLISHES = itertools.count(1)
+TOLD: set[UUID] = set()
 
 
 class Telling(PostgresControlPlane):
@@ -46,6 +47,13 @@ class Telling(PostgresControlPlane):
 
     async def claim_work(self, executor_id: UUID, limit: int) -> list[WorkOrder]:
         return _told(await super().claim_work(executor_id, limit))
+
+    async def handed_over(self, executor_id: UUID, session: UUID) -> list[WorkOrder]:
+        """Runs show up until they end: each is told once."""
+        orders = await super().handed_over(executor_id, session)
+        _told([order for order in orders if order.lease.token not in TOLD])
+        TOLD.update(order.lease.token for order in orders)
+        return orders
 
     async def publish(
         self, lease: Lease, tables: Sequence[StagedTable], states: Mapping[str, Mapping[str, Any]]

@@ -46,10 +46,10 @@ async def test_an_executor_alone_helps_itself(services: Services) -> None:
     assert (await services.until(run_id, now="succeeded"))["attempt"] == 1
 
 
-async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Services) -> None:
+async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Services, tmp_path: Path) -> None:
     executor = await services.executor()
-    run_id = await services.enqueue('{"sleep": 2}')
-    await services.until(run_id, now="running")
+    run_id = await services.enqueue(json.dumps({"sleep": 2, "begun": str(tmp_path / "begun")}))
+    await file_written(tmp_path / "begun")
 
     executor.signal(signal.SIGTERM)
 
@@ -57,10 +57,10 @@ async def test_sigterm_lets_the_running_run_end_and_exits_with_zero(services: Se
     assert (await services.run(run_id))["now"] == "succeeded"
 
 
-async def test_the_second_sigterm_gives_the_running_run_back_at_once(services: Services) -> None:
+async def test_the_second_sigterm_gives_the_running_run_back_at_once(services: Services, tmp_path: Path) -> None:
     executor = await services.executor()
-    run_id = await services.enqueue('{"sleep": 600}')
-    await services.until(run_id, now="running")
+    run_id = await services.enqueue(json.dumps({"sleep": 600, "begun": str(tmp_path / "begun")}))
+    await file_written(tmp_path / "begun")
     executor.signal(signal.SIGTERM)
     await said(executor.log, "service drains")
 
@@ -144,7 +144,9 @@ async def held_by_one_of_two(services: Services, params: str) -> tuple[UUID, Pro
     await services.lease_ms(LEASE_MS)
     await services.dispatcher(LAKEHOUSE_DISPATCHER_SCAN_S=str(SCAN_S))
     processes = {name: await services.executor(LAKEHOUSE_EXECUTOR_NAME=name) for name in ("one", "two")}
-    run_id = await services.enqueue(params)
+    begun = services.folder / "begun"
+    run_id = await services.enqueue(json.dumps(json.loads(params) | {"begun": str(begun)}))
+    await file_written(begun)
     row = await services.until(run_id, now="running")
     (holder,) = await services.sql("select name from ops.executors where id = $1", row["executor_id"])
     idle = next(name for name in processes if name != holder["name"])

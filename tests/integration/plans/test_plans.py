@@ -138,6 +138,12 @@ async def look_for_lanes(hot: Hot) -> Call:
     return lambda: hot.db.fetchval("select ops.waiting_lanes()")
 
 
+async def look_where_none_waits(hot: Hot) -> Call:
+    await hot.db.execute("update ops.open_runs set due_at = due_at + interval '1 day'")
+    await hot.db.fetch("select * from ops.lease_runs($1)", BATCH)
+    return lambda: hot.db.fetch("select * from ops.lease_runs($1)", BATCH)
+
+
 async def enqueue(hot: Hot) -> Call:
     offered = [
         {"environment_id": ENVIRONMENT, "pipeline": "query", "idempotency_key": f"key-{n}"} for n in range(BATCH)
@@ -204,6 +210,7 @@ CALLS: dict[str, tuple[Callable[[Hot], Awaitable[Call]], set[str]]] = {
     "finish": (finish, {"open_runs by open_runs_pkey", "runs by runs_pkey"}),
     "rescue": (rescue, {"open_runs by open_runs_pkey", "runs by runs_pkey"}),
     "next due": (next_due, {"open_runs by open_runs_by_due_time", "runs by runs_pkey"}),
+    "look where none waits": (look_where_none_waits, {"open_runs by open_runs_by_due_time"}),
     "waiting lanes": (look_for_lanes, {"open_runs by open_runs_waiting"}),
     "enqueue": (enqueue, {"runs by runs_by_idempotency_key"}),
     "cancel": (cancel, {"open_runs by open_runs_pkey", "runs by runs_pkey"}),

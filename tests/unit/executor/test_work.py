@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
@@ -38,7 +39,7 @@ from opscore.observe.observation import (
     WriteRefused,
 )
 from opscore.ports.control_plane import Accepted
-from opscore.runtime.first_look import Heard
+from opscore.runtime.rings import Heard
 from opscore.testing.clock import settle
 from opscore.testing.factories import add_run, make_bundle, make_service
 from opscore.testing.memory import MemoryControlPlane
@@ -61,6 +62,7 @@ class Shop:
         self.registry = Registry(dict.fromkeys(Phase, self._handle), light)
         self.slots = slots
         self.heard = Heard()
+        self.executor_id: UUID | None = None
         self.task: asyncio.Task[None] | None = None
 
     async def _handle(self, context: PhaseContext) -> PhaseResult:
@@ -71,7 +73,8 @@ class Shop:
         return await handler(context) if handler else {"rows": 1}
 
     async def open(self) -> None:
-        executor_id = await self.control.register_executor("one", [], self.slots, "0")
+        executor_id = self.executor_id = await self.control.register_executor("one", [], self.slots, "0")
+        session = await self.control.open_session(executor_id)
         tools = Tools(
             registry=self.registry,
             bundles=Bundles(self.control),
@@ -90,6 +93,7 @@ class Shop:
             slots=self.slots,
             drain_s=20,
             claim_after_s=5,
+            session=session,
             heard=lambda: self.heard,
         )
         self.task = asyncio.create_task(executor.run())
@@ -100,6 +104,19 @@ class Shop:
         run = add_run(self.control, phases=phases or ("query",), **columns)
         await self.dispatch()
         return run
+
+    def hand_over(self) -> RunRow:
+        """Enqueue and lease to this executor, as the transaction that adds work does."""
+        run = add_run(self.control)
+        assert self.executor_id is not None
+        self.control.hand_over(run.id, self.executor_id)
+        return run
+
+    async def rung(self, heard: Heard) -> None:
+        self.heard = heard
+        self.wakeups.ring()
+        await settle()
+        self.heard = Heard()
 
     async def dispatch(self) -> None:
         await self.control.lease_runs(100)
@@ -536,15 +553,147 @@ async def test_without_a_dispatcher_the_executor_helps_itself(shop: Shop) -> Non
     assert [seen.claimed for seen in shop.observer.of(WorkTaken)] == [True]
 
 
-async def test_an_executor_that_is_called_helps_itself_at_once(shop: Shop) -> None:
-    await shop.add()
-    run = add_run(shop.control)
+# --- what is handed over -------------------------------------------------------------------------------------------
 
-    shop.heard = Heard(named=True)
-    shop.wakeups.ring()
-    await settle()
+
+async def test_what_was_handed_over_is_carried_at_the_ring_that_names_its_session(shop: Shop) -> None:
+    run = shop.hand_over()
+
+    await shop.rung(Heard(named=True))
 
     assert run.state is RunState.SUCCEEDED
+
+
+async def test_what_shows_up_again_is_not_carried_twice(shop: Shop) -> None:
+    shop.handlers[Phase.QUERY] = for_ever
+    shop.hand_over()
+
+    for _ in range(3):
+        await shop.rung(Heard(named=True))
+
+    assert len(shop.seen) == 1
+
+
+async def test_a_lost_ring_is_made_good_by_the_next_scan(shop: Shop) -> None:
+    run = shop.hand_over()
+
+    await shop.clock.advance(5)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_what_rang_before_the_bell_was_proven_is_fetched_soon_after(shop: Shop) -> None:
+    shop.wakeups.healthy = False
+    shop.wakeups.ring()
+    await settle()
+    run = shop.hand_over()
+    shop.wakeups.healthy = True
+
+    for _ in range(3):
+        await shop.rung(Heard(other=True))
+        await shop.clock.advance(0.3)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_other_rings_do_not_put_the_scan_off(shop: Shop) -> None:
+    run = shop.hand_over()
+
+    for _ in range(6):
+        await shop.rung(Heard(other=True))
+        await shop.clock.advance(1)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_the_age_of_its_lease_counts_against_its_trust(shop: Shop) -> None:
+    run = shop.hand_over()
+    shop.clock.jump(21)  # of thirty seconds, an executor trusts twenty
+
+    await shop.rung(Heard(named=True))
+
+    assert shop.seen == []
+    assert run.state is RunState.RUNNING
+
+
+async def test_what_was_fetched_is_carried_whatever_comes_after(shop: Shop) -> None:
+    run = shop.hand_over()
+
+    def away_afterwards(name: str) -> None:
+        if name == "take_work":
+            raise ControlPlaneUnavailable(reason=name)
+
+    shop.control.before = away_afterwards
+    await shop.clock.advance(6)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_a_slot_that_was_filled_by_handing_over_is_filled_again_when_it_falls_free() -> None:
+    shop = Shop(slots=1)
+    await shop.open()
+    gate = anyio.Event()
+
+    async def gated(_: PhaseContext) -> PhaseResult:
+        await gate.wait()
+        return {}
+
+    shop.handlers[Phase.QUERY] = gated
+    shop.hand_over()
+    await shop.rung(Heard(named=True))
+    waiting = add_run(shop.control)
+
+    gate.set()
+    await settle()
+
+    assert waiting.state is RunState.SUCCEEDED
+    await close(shop)
+
+
+async def test_a_ring_of_the_dispatcher_is_not_lost_beside_one_that_names_the_session(shop: Shop) -> None:
+    shop.hand_over()
+    run = add_run(shop.control)
+    await shop.control.lease_runs(10)
+
+    await shop.rung(Heard(named=True, other=True))
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_without_a_dispatcher_it_helps_itself_however_often_it_is_handed_something(shop: Shop) -> None:
+    run = add_run(shop.control)
+
+    for _ in range(5):
+        shop.hand_over()
+        await shop.rung(Heard(named=True))
+        await shop.clock.advance(2)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_a_ring_is_not_forgotten_when_the_fetch_fails(shop: Shop) -> None:
+    run = shop.hand_over()
+    failed: list[str] = []
+
+    def away_once(name: str) -> None:
+        if name == "handed_over" and not failed:
+            failed.append(name)
+            raise ControlPlaneUnavailable(reason=name)
+
+    shop.control.before = away_once
+    await shop.rung(Heard(named=True))
+    await shop.clock.advance(1)
+
+    assert run.state is RunState.SUCCEEDED
+
+
+async def test_who_stops_gives_back_what_was_handed_over_meanwhile(shop: Shop) -> None:
+    run = shop.hand_over()
+
+    shop.stopping.drain()
+    await settle()
+
+    assert (run.state, run.interruptions) == (RunState.QUEUED, 1)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from opscore.ports.timekeeping import Timekeeping
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
-from opscore.runtime.first_look import WORK, AfterOthers
 from opscore.runtime.leader import Leadership
 from opscore.runtime.loop import Pace, work_when_woken
 from opscore.runtime.retry import persist
+from opscore.runtime.rings import WORK, AfterOthers
 from opscore.runtime.service import Service
 from opscore.signing import load_signer
 

@@ -38,8 +38,8 @@ from opscore.observe.observation import ExecutorRegistered
 from opscore.ports.control_plane import ControlPlane
 from opscore.runtime.check import Probe
 from opscore.runtime.doorbell import answers, doorbell_reports
-from opscore.runtime.first_look import WORK, OwnCalls
 from opscore.runtime.retry import persist
+from opscore.runtime.rings import WORK, OwnRings
 from opscore.runtime.service import Service
 
 NAME = "executor"
@@ -69,14 +69,17 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
         )
         control = PostgresControlPlane(database)
         executor_id = await register(control, service, settings)
-        calls = OwnCalls(executor_id)
+        session = await persist(
+            lambda: control.open_session(executor_id), "open session", service, until=lambda: service.stopping.draining
+        )
+        rings = OwnRings(session)
         wakeups = await stack.enter_async_context(
             listening(
                 settings.listen_dsn,
                 CHANNELS,
                 application=APPLICATION,
                 on_change=doorbell_reports(service),
-                minds=calls.minds,
+                minds=rings.minds,
             )
         )
         executor = Executor(
@@ -87,7 +90,8 @@ async def main(service: Service, settings: ExecutorSettings, registry: Registry 
             slots=settings.executor_slots,
             drain_s=settings.executor_drain_s,
             claim_after_s=settings.executor_claim_after_s,
-            heard=calls.taken,
+            session=session,
+            heard=rings.taken,
         )
         _spare_the_collector()
         async with anyio.create_task_group() as group:

@@ -22,9 +22,9 @@ from opscore.observe.observation import RunInterrupted, RunStarted, WorkTaken
 from opscore.ports.control_plane import ControlPlane
 from opscore.ports.wakeups import Wakeups
 from opscore.runtime.beat import Heart
-from opscore.runtime.first_look import Heard
 from opscore.runtime.held import HeldLease, Interrupted
 from opscore.runtime.loop import NOTHING, Found, Pace, work_when_woken
+from opscore.runtime.rings import Heard
 from opscore.runtime.service import Service
 
 BATCH = 1000
@@ -46,11 +46,13 @@ class Executor:
         drain_s: float = 20.0,
         claim_after_s: float = 5.0,
         pace: Pace | None = None,
+        session: UUID | None = None,
         heard: Callable[[], Heard] = Heard,
     ) -> None:
         """slots: runs at once. drain_s, claim_after_s: see ExecutorSettings. pace: scans of the loop.
 
-        heard: what rang since it was last asked: named by a ring for work, the executor helps itself at once.
+        session: under which this process fetches what is handed over; None when it does not. heard: what rang since it
+        was last asked: a ring that names the session says that something was.
         """
         self._id = executor_id
         self._tools = tools
@@ -66,7 +68,13 @@ class Executor:
         self._handed_over_at = float("-inf")
         self._starved = False
         self._backlog = False
+        self._session = session
         self._heard = heard
+        self._owed = False  # a ring said that something was handed over, and it is not fetched yet
+        self._looked_at = float("-inf")
+        self._fetched_at = float("-inf")
+        self._caught_up = False  # fetched since the bell was proven: nothing that rang meanwhile is missed
+        self._fetched: set[UUID] = set()  # tokens of what was handed over and is under way
         self._light = 0  # runs under way that end within milliseconds
         self._freed = anyio.Event()
 
@@ -92,21 +100,52 @@ class Executor:
         heard = self._heard()
         if rang and (heard.other or not heard.named):
             self._heart.ask()  # the ring may be somebody's cancel
+        self._owed = self._owed or heard.named
+        only_named = rang and heard.named and not heard.other
+        started = await self._handed_over(runs)
         free = self._slots - len(self._heart)
         self._starved = free <= 0 or (self._light > 0 and free < min(self._slots // 2, BATCH))
         if self._starved:
             return NOTHING  # the next slots that fall free ring; those of light runs do so soon, and many at once
         limit = min(free, BATCH)
         asked_at = self._service.clock.monotonic()
-        if heard.named or self._backlog:
+        if started and only_named and not self._backlog and asked_at - self._looked_at < self._claim_after_s:
+            return NOTHING
+        self._looked_at = asked_at
+        if self._backlog:
             orders = self._claimed(await self._control.claim_work(self._id, limit))
         else:
-            orders = await self._take(limit, asked_at, rang=rang)
+            orders = await self._take(limit, asked_at, rang=rang and not only_named)
         self._backlog = len(orders) == limit  # all that was asked for: more may be waiting
         if not orders:
             return NOTHING
         self._start(orders, asked_at, runs)
         return Found(again=len(orders) >= limit)
+
+    async def _handed_over(self, runs: TaskGroup) -> bool:
+        """Start what the transactions that added it handed over; a lost ring is made good by the next scan.
+
+        They are started before anything else is waited for: once fetched, nobody else brings them.
+        """
+        asked_at = self._service.clock.monotonic()
+        proven = self._wakeups.healthy
+        self._caught_up = self._caught_up and proven
+        scan_after = self._pace.proven if self._caught_up else self._pace.unproven
+        if self._session is None or not (self._owed or asked_at - self._fetched_at >= scan_after):
+            return False
+        orders = self._claimed(await self._fetch(self._session))
+        self._fetched_at, self._caught_up, self._owed = asked_at, proven, False
+        self._start(orders, asked_at, runs)
+        return bool(orders)
+
+    async def _fetch(self, session: UUID) -> list[WorkOrder]:
+        """What is new and may be trusted. A token is remembered while its run shows up or is held: none runs twice."""
+        orders = await self._control.handed_over(self._id, session)
+        known = self._fetched
+        self._fetched = {order.lease.token for order in orders} | {token for token in known if self._heart.holds(token)}
+        return [
+            order for order in orders if order.lease.token not in known and order.leased_ms_ago < order.lease.trusted_ms
+        ]
 
     async def _take(self, limit: int, asked_at: float, *, rang: bool) -> list[WorkOrder]:
         """Handed-over work; or, without a dispatcher, what we lease for ourselves."""
@@ -129,7 +168,7 @@ class Executor:
         now = self._service.clock.now()
         for order in orders:
             is_light = self._tools.registry.is_light(order.remaining_phases)
-            held = self._heart.hold(order.lease, answered_at=asked_at, light=is_light)
+            held = self._heart.hold(order.lease, answered_at=asked_at - order.leased_ms_ago / 1000, light=is_light)
             attempt = Attempt(order, held, self._tools, self._service)
             self._service.observer.notice(_started(order, now))
             if is_light:
@@ -207,8 +246,11 @@ class Executor:
             try:
                 await self._control.beat(self._id, [], draining=True)
                 asked_at = self._service.clock.monotonic()
-                for order in await self._control.take_work(self._id, BATCH):
-                    held = self._heart.hold(order.lease, answered_at=asked_at)
+                orders = await self._control.take_work(self._id, BATCH)
+                if self._session is not None:
+                    orders += await self._fetch(self._session)
+                for order in orders:
+                    held = self._heart.hold(order.lease, answered_at=asked_at - order.leased_ms_ago / 1000)
                     outcome = Outcome(order.lease, OutcomeKind.INTERRUPTED)
                     self._finisher.offer(Ending(outcome, held, order.pipeline, asked_at))
             except ControlPlaneUnavailable:
@@ -217,7 +259,7 @@ class Executor:
     async def _sign_off(self) -> None:
         """Be gone at once; without an answer it shows when nothing was heard for long enough."""
         with anyio.move_on_after(GIVE_BACK_TIMEOUT), contextlib.suppress(ControlPlaneUnavailable):
-            await self._control.sign_off(self._id)
+            await self._control.sign_off(self._id, self._session)
 
 
 def _started(order: WorkOrder, now: datetime) -> RunStarted:

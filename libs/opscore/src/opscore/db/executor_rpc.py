@@ -24,6 +24,7 @@ from opscore.ports.control_plane import Accepted, Beat
 ORDER = """run_id, attempt, token, ttl_ms, environment_id, pipeline, bundle, params, phases, checkpoint, failures,
            max_attempts, created_at"""
 TAKE = f"select {ORDER} from ops.take_work($1, $2)"  # noqa: S608 - our own column names
+HANDED = f"select {ORDER}, leased_ms_ago from ops.handed_over($1, $2)"  # noqa: S608 - our own column names
 CLAIM = f"select {ORDER} from ops.claim_work($1, $2)"  # noqa: S608 - our own column names
 
 
@@ -48,6 +49,14 @@ class PostgresControlPlane:
         """See ControlPlane."""
         return _orders(await self._db.fetch(CLAIM, executor_id, limit))
 
+    async def open_session(self, executor_id: UUID) -> UUID:
+        """See ControlPlane."""
+        return await self._db.fetchval("select ops.open_session($1)", executor_id)
+
+    async def handed_over(self, executor_id: UUID, session: UUID) -> list[WorkOrder]:
+        """See ControlPlane."""
+        return _orders(await self._db.fetch(HANDED, executor_id, session))
+
     async def beat(self, executor_id: UUID, beats: Sequence[Beat], *, draining: bool = False) -> dict[UUID, Verdict]:
         """See ControlPlane."""
         offered = [_beat(beat) for beat in beats]
@@ -59,9 +68,9 @@ class PostgresControlPlane:
         rows = await self._db.fetch("select * from ops.finish_runs($1)", [_outcome(outcome) for outcome in outcomes])
         return [Accepted(row["run_id"], row["accepted"], row["state"]) for row in rows]
 
-    async def sign_off(self, executor_id: UUID) -> None:
+    async def sign_off(self, executor_id: UUID, session: UUID | None = None) -> None:
         """See ControlPlane."""
-        await self._db.fetchval("select ops.sign_off($1)", executor_id)
+        await self._db.fetchval("select ops.sign_off($1, $2)", executor_id, session)
 
     async def bundle(self, digest: str) -> Bundle:
         """See ControlPlane."""

@@ -55,6 +55,7 @@ class WorkOrder(NamedTuple):
     failures: int = 0
     max_attempts: int = 3
     created_at: datetime | None = None
+    leased_ms_ago: int = 0  # when the order was asked for, the lease was so old
 
     @property
     def remaining_phases(self) -> tuple[Phase, ...]:

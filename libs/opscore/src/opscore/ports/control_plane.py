@@ -61,6 +61,14 @@ class ControlPlane(Protocol):
         """Lease and start due runs for this executor without a dispatcher."""
         ...
 
+    async def open_session(self, executor_id: UUID) -> UUID:
+        """This process fetches from now on what is handed over to its executor, and no other process does."""
+        ...
+
+    async def handed_over(self, executor_id: UUID, session: UUID) -> list[WorkOrder]:
+        """The started runs that were handed over to this session, those that it fetched before among them."""
+        ...
+
     async def beat(self, executor_id: UUID, beats: Sequence[Beat], *, draining: bool = False) -> dict[UUID, Verdict]:
         """Renew leases, append events, store progress; the answer is the command channel, per run."""
         ...
@@ -69,8 +77,8 @@ class ControlPlane(Protocol):
         """End attempts in a batch."""
         ...
 
-    async def sign_off(self, executor_id: UUID) -> None:
-        """The executor's process ends: it is gone at once, and what it had not begun goes back."""
+    async def sign_off(self, executor_id: UUID, session: UUID | None = None) -> None:
+        """The executor's process ends: it is gone at once, and what it had not begun goes back. session: its own."""
         ...
 
     async def bundle(self, digest: str) -> Bundle:

@@ -53,6 +53,10 @@ class Heart:
         """The leases held now."""
         return list(self._held.values())
 
+    def holds(self, token: UUID) -> bool:
+        """Whether a lease is held now."""
+        return token in self._held
+
     def hold(self, lease: Lease, *, answered_at: float, light: bool = False) -> HeldLease:
         """Keep a lease renewed until `let_go`. answered_at: see HeldLease."""
         held = HeldLease(lease, answered_at=answered_at, light=light, deliver=self.deliver, news=self._tell)

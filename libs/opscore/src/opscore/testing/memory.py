@@ -59,6 +59,15 @@ class MemoryControlPlane:
         self._record(run, EventType.RUN_CREATED, pipeline=run.pipeline)
         return run.id
 
+    def hand_over(self, run_id: UUID, executor_id: UUID) -> UUID:
+        """What the transaction that adds a run does for an executor with an open session; returns the session."""
+        run, executor = self.runs[run_id], self.executors[executor_id]
+        assert executor.session is not None  # noqa: S101 - nothing is handed over without one
+        self._lease(run, executor)
+        self._start(run)
+        run.session = executor.session
+        return executor.session
+
     def cancel_run(self, run_id: UUID) -> None:
         """Ask for a run's end."""
         run = self.runs[run_id]
@@ -92,6 +101,24 @@ class MemoryControlPlane:
         self._lease_due(limit, [self.executors[executor_id]])
         return await self.take_work(executor_id, limit)
 
+    async def open_session(self, executor_id: UUID) -> UUID:
+        """See ControlPlane."""
+        self._called("open_session")
+        session = self.executors[executor_id].session = uuid4()
+        return session
+
+    async def handed_over(self, executor_id: UUID, session: UUID) -> list[WorkOrder]:
+        """See ControlPlane."""
+        self._called("handed_over")
+        mine = [run for run in self._leased_to(executor_id) if run.session == session]
+        return [
+            self._order(run, run.lease)._replace(
+                leased_ms_ago=max(round(self.lease_ms - (run.lease_ends_at - self._now) * 1000), 0)
+            )
+            for run in mine
+            if run.lease and run.state is RunState.RUNNING
+        ]
+
     async def beat(self, executor_id: UUID, beats: Sequence[Beat], *, draining: bool = False) -> dict[UUID, Verdict]:
         """See ControlPlane."""
         self._called("beat")
@@ -105,13 +132,15 @@ class MemoryControlPlane:
         self._called("finish")
         return [self._end(outcome) for outcome in outcomes]
 
-    async def sign_off(self, executor_id: UUID) -> None:
+    async def sign_off(self, executor_id: UUID, session: UUID | None = None) -> None:
         """See ControlPlane."""
         self._called("sign_off")
         self.executors[executor_id].signed_off = True
         for run in self._leased_to(executor_id):
             if run.state is RunState.CLAIMED:
                 self._rescue(run)
+            elif run.lease and run.session is not None and run.session == session:
+                self._end(Outcome(run.lease, OutcomeKind.INTERRUPTED))
 
     async def bundle(self, digest: str) -> Bundle:
         """See ControlPlane."""
@@ -274,8 +303,11 @@ class MemoryControlPlane:
         run.state, run.phase = RunState.RUNNING, run.next_phase
         run.lease_ends_at = self._now + self.lease_ms / 1000
         self._record(run, EventType.PHASE_STARTED, phase=run.phase.value)
+        return self._order(run, run.lease)
+
+    def _order(self, run: RunRow, lease: Lease) -> WorkOrder:
         return WorkOrder(
-            lease=run.lease,
+            lease=lease,
             environment_id=run.environment_id,
             pipeline=run.pipeline,
             bundle=run.bundle,

@@ -22,6 +22,7 @@ class ExecutorRow:
     seen_at: float
     draining: bool = False
     signed_off: bool = False
+    session: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class RunRow:
     interruptions: int = 0
     executor_id: UUID | None = None
     lease: Lease | None = None
+    session: UUID | None = None
     lease_ends_at: float = 0.0
     cancel_requested: bool = False
     cancel: str | None = None
@@ -67,5 +69,5 @@ class RunRow:
 
     def drop_lease(self) -> None:
         """Nobody works on it any more."""
-        self.lease = None
+        self.lease = self.session = None
         self.events_taken = 0

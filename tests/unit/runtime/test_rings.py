@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from opscore.runtime.first_look import WORK, AfterOthers, Heard, OwnCalls
+from opscore.runtime.rings import WORK, AfterOthers, Heard, OwnRings
 
 ME = uuid.UUID(int=1)
 
@@ -25,7 +25,7 @@ ME = uuid.UUID(int=1)
 def test_an_executor_minds_its_own_channel_and_rings_that_name_it(
     channel: str, payload: str, *, minds: bool, heard: Heard
 ) -> None:
-    calls = OwnCalls(ME)
+    calls = OwnRings(ME)
 
     assert calls.minds(channel, payload) is minds
     assert [calls.taken(), calls.taken()] == [heard, Heard()]

@@ -1,6 +1,6 @@
-"""Who looks for new work first. A ring for work may name an executor: it helps itself at once, which saves a trip.
+"""Who minds which ring. A ring for work may name the session of an executor that new runs were handed over to.
 
-The dispatcher follows a moment later and finds what was left: the executor may be dead, busy, or forged.
+The dispatcher follows a moment later and finds what was left.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import NamedTuple
 from uuid import UUID
 
 WORK = "lakehouse_work"
-FIRST_LOOK_S = 0.02
+FOLLOWS_AFTER_S = 0.02
 
 
 class Heard(NamedTuple):
-    """What rang since the last question. named: a ring for work that names the asker. other: anything else."""
+    """What rang since the last question. named: a ring that names the asker's session. other: anything else."""
 
     named: bool = False
     other: bool = False
 
 
-class OwnCalls:
-    """An executor's ear: it minds rings for work only when they name it."""
+class OwnRings:
+    """An executor's ear: it minds rings for work only when they name its session."""
 
-    def __init__(self, executor_id: UUID) -> None:
-        """executor_id: as registered."""
-        self._me = str(executor_id)
+    def __init__(self, session: UUID) -> None:
+        """session: this process's own, see ControlPlane.open_session."""
+        self._me = str(session)
         self._heard = Heard()
 
     def minds(self, channel: str, payload: str) -> bool:
@@ -46,7 +46,7 @@ class OwnCalls:
 
 
 class AfterOthers:
-    """The dispatcher's ear: rings that name an executor reach it `FIRST_LOOK_S` later, many at once."""
+    """The dispatcher's ear: rings that name an executor reach it `FOLLOWS_AFTER_S` later, many at once."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         """ring: rings the bell from inside the process."""
@@ -57,7 +57,7 @@ class AfterOthers:
         """See `opscore.db.listen.listening`."""
         if payload and not self._waits:
             self._waits = True
-            asyncio.get_running_loop().call_later(FIRST_LOOK_S, self._follow)
+            asyncio.get_running_loop().call_later(FOLLOWS_AFTER_S, self._follow)
         return not payload
 
     def _follow(self) -> None:
