@@ -84,3 +84,14 @@ async def test_a_canceled_run_says_who_asked_and_why(cli: Cli) -> None:
 
     assert shown["run"]["cancel_request"]["reason"] == "wrong month"
     assert shown["run"]["cancel_request"]["by"]
+
+
+async def test_doctor_says_when_all_executors_are_being_drained(cli: Cli) -> None:
+    await cli.plane.executor()
+    _, sound = await cli("doctor")
+    await cli("executor", "drain", "e1")
+    _, drained = await cli("doctor")
+
+    seen = [next(one for one in said["checks"] if one["check"] == "executors") for said in (sound, drained)]
+    assert [one["result"] for one in seen] == ["ok", "warn"]
+    assert "undrain" in seen[1]["remedy"]

@@ -80,7 +80,8 @@ async def test_schedules_are_listed_shown_paused_and_resumed(cli: Cli, control_d
     ]
     assert len(shown["next_ticks"]) == 5
     assert shown["next_ticks"][0] == shown["next_tick_at"]
-    assert (paused["paused_reason"], paused["next_ticks"], resumed["paused_reason"]) == ("stock-taking", [], None)
+    assert (paused["paused_reason"], paused["next_ticks"], paused["next_tick_at"]) == ("stock-taking", [], None)
+    assert (resumed["paused_reason"], resumed["next_tick_at"]) == (None, resumed["next_ticks"][0])
 
 
 async def test_a_schedule_that_is_not_there_is_not_found(cli: Cli) -> None:
@@ -112,12 +113,14 @@ async def test_a_backfill_is_planned_created_shown_paused_resumed_and_canceled(c
     shown = (await cli.json("backfill", "show", made["id"]))["backfill"]
     paused = (await cli.json("backfill", "pause", made["id"], "--reason", "later"))["backfill"]
     resumed = (await cli.json("backfill", "resume", made["id"]))["backfill"]
-    canceled = (await cli.json("backfill", "cancel", made["id"]))["backfill"]
+    _, table, _ = await cli("backfill", "show", made["id"][:8], "-o", "table")
+    canceled = (await cli.json("backfill", "cancel", made["id"][:13]))["backfill"]
 
     assert (plan["partitions"], plan["runs"], plan["caps"][0]["needs"], none) == (3, 3, 1, [])
     assert (made["state"], made["partitions"], made["params"]) == ("running", 3, {"mode": "full", "chain": False})
     assert [part["state"] for part in shown["parts"]] == ["waiting", "waiting", "pending"]
     assert (paused["state"], resumed["state"]) == ("paused", "running")
+    assert [line.split()[0] for line in table.splitlines()[2:]] == ["partition", "1", "2", "3"]
     assert (canceled["state"], canceled["canceled"], canceled["changed_reason"]) == ("canceled", 3, None)
 
 

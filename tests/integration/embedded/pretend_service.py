@@ -1,6 +1,7 @@
 """A service as the supervisor sees one: writes its port, answers /health, ends on SIGTERM.
 
 `stubborn` as argument: does not end on SIGTERM. `leaves_a_worker`: starts a process in its group and writes its pid.
+`slow`: is ready, and does not answer the next two questions.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from pathlib import Path
 
 
 class Health(http.server.BaseHTTPRequestHandler):
+    asked = 0
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        Health.asked += 1
+        self.send_response(503 if "slow" in sys.argv and Health.asked in {2, 3} else 200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

@@ -300,6 +300,16 @@ async def test_a_stack_in_the_background_is_healthy_when_up_returns_and_gone_whe
 
 
 @pytest.mark.usefixtures("background")
+async def test_a_service_that_is_slow_to_answer_has_not_failed(open_folder: Path, home: Path) -> None:
+    script = open_folder / "environment" / "bin" / "lakehouse-executor"
+    script.write_text(script.read_text(encoding="utf-8").replace(" good", " slow"), encoding="utf-8")
+
+    started = await stack.up(home, port=0)
+
+    assert started.healthy
+
+
+@pytest.mark.usefixtures("background")
 async def test_a_stack_comes_back_after_everything_was_killed(home: Path) -> None:
     before = await stack.up(home, port=0)
     assert before.supervisor is not None

@@ -24,10 +24,10 @@ RUN: dict[str, Any] = {
 TABLE = {"name": "gold.trial_balance", "layer": "gold", "rows": 7, "snapshot_id": "1", "bytes": 9}
 
 
-def shown(capsys: pytest.CaptureFixture[str], wanted: str | None) -> tuple[str, str]:
+def shown(capsys: pytest.CaptureFixture[str], wanted: str | None, *, stays: bool = True) -> tuple[str, str]:
     """stdout and stderr, off a terminal."""
     with click.Context(click.Command("demo"), obj=Output(wanted)):
-        demo._show(Story([RUN], [TABLE]), "http://127.0.0.1:8377")
+        demo._show(Story([RUN], [TABLE]), "http://127.0.0.1:8377", stays=stays)
     return capsys.readouterr()
 
 
@@ -49,6 +49,13 @@ def test_whoever_did_not_ask_for_json_reads_the_summary_on_stderr(capsys: pytest
 
     assert "gold.trial_balance" in said
     assert "http://127.0.0.1:8377" in said
+
+
+def test_where_the_stack_ends_with_the_demo_no_dead_address_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    _, said = shown(capsys, None, stays=False)
+
+    assert "http://" not in said
+    assert "`lakehouse up`" in said
 
 
 def test_whoever_asked_for_json_is_told_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_csv_of_nothing_is_an_empty_line() -> None:
         (None, "-"),
         (True, "yes"),
         (2**60, str(2**60)),
-        ("2026-06-30T10:00:00.123+02:00", "2026-06-30 08:00:00"),
+        ("2026-06-30T10:00:00.123+02:00", "2026-06-30 08:00:00Z"),
         ("2026-06-30", "2026-06-30"),
         ("Total of the 3rd quarter", "Total of the 3rd quarter"),
     ],

@@ -151,3 +151,19 @@ def test_who_asked_for_a_cancel_why_and_how_it_ended_is_told(capsys: pytest.Capt
 
     assert "asked for by ada" in shown
     assert "wrong month; its executor was lost, so its work is presumed to have stopped" in shown
+
+
+def test_the_score_of_an_attempt_before_is_not_shown_while_a_run_waits_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "41.5" in sheet(capsys)
+    assert "41.5" not in sheet(capsys, state="queued", finished_at=None)
+
+
+@pytest.mark.parametrize(("started", "said"), [(None, "it had not begun"), (RUN["started_at"], "its work has stopped")])
+def test_a_canceled_run_says_what_became_of_its_work(
+    capsys: pytest.CaptureFixture[str], started: str | None, said: str
+) -> None:
+    request = {"by": "ada", "at": "2026-06-30T10:00:05+00:00", "reason": None}
+
+    assert said in sheet(capsys, started_at=started, cancel="confirmed", cancel_request=request)

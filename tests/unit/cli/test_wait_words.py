@@ -26,7 +26,7 @@ AT = "2026-06-30T10:00:00+02:00"
             "cap c (0 of 10 in use)",
             "it asks for 11 rows, more than the cap ever allows; counted in rows per 1 h",
         ),
-        (NEVER | {"frees_at": AT}, "cap c", "the first of it is free again at 2026-06-30 08:00:00"),
+        (NEVER | {"frees_at": AT}, "cap c", "the first of it is free again at 2026-06-30 08:00:00Z"),
         ({"cap": "erp", "used": 1, "limit": 1, "unit": "runs"}, "cap erp (1 of 1 in use)", "counted in runs"),
         ({"why": "not_due", "due_at": AT}, "its time, 2026-06-30 08:00:00", ""),
         ({"why": "paused", "by": "ana", "reason": "move"}, "the end of a pause by ana: move", ""),

@@ -15,13 +15,13 @@ class DispatcherSettings(Settings):
 
     examples: ClassVar[dict[str, str]] = {
         **Settings.examples,
-        "dispatcher_batch": "500",
+        "dispatcher_batch": "1000",
         "dispatcher_scan_s": "2",
         "dispatcher_leader_ttl_s": "3",
         "event_key": EXAMPLE,
     }
 
-    dispatcher_batch: int = Field(default=500, ge=1, le=10_000)
+    dispatcher_batch: int = Field(default=1000, ge=1, le=10_000)
     dispatcher_scan_s: float = Field(default=2.0, gt=0, le=60)
     dispatcher_leader_ttl_s: float = Field(default=3.0, ge=0.3, le=60)
     event_key: str | None = None  # a reference; None leaves the event log's seals unsigned

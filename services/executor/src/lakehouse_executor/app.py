@@ -44,7 +44,7 @@ from opscore.runtime.service import Service
 
 NAME = "executor"
 APPLICATION = "lakehouse-executor"
-GARBAGE_AFTER = 20_000  # objects more: a full batch of runs under way holds as many
+GARBAGE_AFTER = 100_000  # objects more: a few full batches of runs under way hold as many
 CHANNELS = ("lakehouse_executor", WORK)
 
 PHASES = Registry(

@@ -130,8 +130,9 @@ class Executor:
         asked_at = self._service.clock.monotonic()
         proven = self._wakeups.healthy
         self._caught_up = self._caught_up and proven
-        scan_after = self._pace.proven if self._caught_up else self._pace.unproven
-        if self._session is None or not (self._owed or asked_at - self._fetched_at >= scan_after):
+        missed = self._owed or (proven and not self._caught_up)
+        scan_after = self._pace.proven if proven else self._pace.unproven
+        if self._session is None or not (missed or asked_at - self._fetched_at >= scan_after):
             return False
         orders = self._claimed(await self._fetch(self._session))
         self._fetched_at, self._caught_up, self._owed = asked_at, proven, False

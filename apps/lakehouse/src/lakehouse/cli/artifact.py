@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output, say
-from lakehouse.cli.run_id import RUN_ID
+from lakehouse.cli.short_id import RUN_ID
 from lakehouse.output.formats import View
 
 COLUMNS = ("id", "name", "kind", "bytes", "media_type", "sha256", "attempt")

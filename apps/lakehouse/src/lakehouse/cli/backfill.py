@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import click
 
-from lakehouse.cli.base import Noun, asynchronous, output, pairs
+from lakehouse.cli.base import Noun, asynchronous, output, pairs, say
+from lakehouse.cli.short_id import BACKFILL_ID
 from lakehouse.output.formats import View
 
 BACKFILLS = View(
     (
-        *("id", "pipeline", "state", "starts_at:from", "ends_at:to", "step", "partitions", "pending", "running"),
-        *("succeeded", "failed", "canceled", "skipped", "wait_reason.message:waits for"),
+        *(
+            "id",
+            "pipeline",
+            "state",
+            "starts_at:from",
+            "ends_at:to",
+            "step",
+            "partitions",
+            "pending",
+            "waiting",
+            "running",
+        ),
+        *("succeeded", "failed", "canceled", "skipped", "wait_reason.message:waits for", "changed_reason:why"),
     ),
     empty="No backfill yet: `lakehouse backfill create PIPELINE --from DAY --to DAY` makes one.",
 )
@@ -25,7 +36,8 @@ PLAN = View(
     ),
     rows="plan",
 )
-BACKFILL_ID = click.argument("backfill_id", metavar="ID", type=click.UUID)
+PARTS = View(("ordinal:partition", "starts_at:from", "ends_at:to", "state", "try", "run_id:run"), rows="parts")
+NAMED = click.argument("named", metavar="ID", type=BACKFILL_ID)
 REASON = click.option("--reason", metavar="TEXT", help="Why; whoever wonders reads it.")
 
 
@@ -93,48 +105,53 @@ async def list_backfills(state: str | None, limit: int) -> None:
 
 
 @backfill.command()
-@BACKFILL_ID
+@NAMED
 @asynchronous
-async def show(backfill_id: UUID) -> None:
+async def show(named: str) -> None:
     """One backfill with its partitions."""
     from lakehouse.client import connect  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        backfill_id = await lakehouse.find_backfill(named)
         found = await lakehouse.backfills.backfill(lakehouse.environment, backfill_id)
         parts = await lakehouse.backfills.partitions(backfill_id)
     output().show({"backfill": {**found, "parts": parts}}, ONE)
+    if output().is_table:
+        say("")
+        output().show({"parts": parts}, PARTS)
 
 
 @backfill.command()
-@BACKFILL_ID
+@NAMED
 @REASON
 @asynchronous
-async def pause(backfill_id: UUID, reason: str | None) -> None:
+async def pause(named: str, reason: str | None) -> None:
     """Start no further partition; those under way go on."""
-    await _change(backfill_id, "paused", reason)
+    await _change(named, "paused", reason)
 
 
 @backfill.command()
-@BACKFILL_ID
+@NAMED
 @asynchronous
-async def resume(backfill_id: UUID) -> None:
+async def resume(named: str) -> None:
     """Go on; of a failed or canceled one, with the partitions that are missing."""
-    await _change(backfill_id, "running", None)
+    await _change(named, "running", None)
 
 
 @backfill.command()
-@BACKFILL_ID
+@NAMED
 @REASON
 @asynchronous
-async def cancel(backfill_id: UUID, reason: str | None) -> None:
+async def cancel(named: str, reason: str | None) -> None:
     """End it and the runs it has under way."""
-    await _change(backfill_id, "canceled", reason)
+    await _change(named, "canceled", reason)
 
 
-async def _change(backfill_id: UUID, to: str, reason: str | None) -> None:
+async def _change(named: str, to: str, reason: str | None) -> None:
     from lakehouse.client import connect  # noqa: PLC0415
     from lakehouse.client.person import whoami  # noqa: PLC0415
 
     async with connect() as lakehouse:
+        backfill_id = await lakehouse.find_backfill(named)
         await lakehouse.backfills.change(backfill_id, to, by=whoami(), reason=reason)
         output().show({"backfill": await lakehouse.backfills.backfill(lakehouse.environment, backfill_id)}, ONE)

@@ -51,14 +51,14 @@ async def _run(wanted: Wanted, *, leave: bool) -> Exit:
     environ[NAME] = await source_url(wanted, StackSettings.load(environ), say)
     code = Exit.INTERRUPTED
     async with foreground(environ) as stack:
-        code = await _build(stack)
+        code = await _build(stack, stays=not leave)
         if code is Exit.OK and not leave:
             say("Ctrl-C stops everything; the data stay.")
             await anyio.sleep_forever()
     return code
 
 
-async def _build(stack: Stack) -> Exit:
+async def _build(stack: Stack, *, stays: bool) -> Exit:
     from lakehouse.cli.waits import explain  # noqa: PLC0415
     from lakehouse.client import connect  # noqa: PLC0415
     from lakehouse.demo.story import tell  # noqa: PLC0415
@@ -71,20 +71,20 @@ async def _build(stack: Stack) -> Exit:
                     watcher.saw(run)
 
             story = await tell(lakehouse, saw)
-    _show(story, stack.status.url)
+    _show(story, stack.status.url, stays=stays)
     for run in story.runs:
         explain(run, None)
     return of_run(story.runs[-1])
 
 
-def _show(story: Story, url: str) -> None:
+def _show(story: Story, url: str, *, stays: bool) -> None:
     """The whole document where JSON goes; who did not ask for it by name still gets the few lines, on stderr."""
     from lakehouse.demo.summary import summary  # noqa: PLC0415
     from lakehouse.output.formats import View  # noqa: PLC0415
 
     if output().is_table:
-        output().write(summary(story, url))
+        output().write(summary(story, url, stays=stays))
         return
     output().show(story.as_json(url), View((), rows="tables"))
     if output().wanted is None:
-        say(summary(story, url))
+        say(summary(story, url, stays=stays))

@@ -9,7 +9,7 @@ import click
 from lakehouse.cli.base import Noun, asynchronous, output, say
 from lakehouse.cli.exits import Exit
 from lakehouse.cli.moment import MOMENT
-from lakehouse.cli.run_id import RUN_ID
+from lakehouse.cli.short_id import RUN_ID
 from lakehouse.output.formats import View, as_json
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output
-from lakehouse.cli.run_id import RUN_ID
+from lakehouse.cli.short_id import RUN_ID
 from lakehouse.output.formats import View
 
 COLUMNS = ("id", "state", "sql", "created_at:created", "duration_s:seconds")

@@ -32,9 +32,11 @@ def schedule() -> None:
 async def list_schedules() -> None:
     """All schedules and deadlines with their next moment."""
     from lakehouse.client import connect  # noqa: PLC0415 - only commands that connect pay for it
+    from lakehouse.client.moments import with_next  # noqa: PLC0415
 
     async with connect() as lakehouse:
-        output().show({"items": await lakehouse.schedules.schedules(lakehouse.environment)}, SCHEDULES)
+        found = await lakehouse.schedules.schedules(lakehouse.environment)
+    output().show({"items": [with_next(one) for one in found]}, SCHEDULES)
 
 
 @schedule.command()
@@ -73,11 +75,11 @@ async def resume(name: str) -> None:
 
 async def _show(name: str) -> None:
     from lakehouse.client import connect  # noqa: PLC0415
-    from lakehouse.client.moments import coming  # noqa: PLC0415
+    from lakehouse.client.moments import coming, with_next  # noqa: PLC0415
 
     async with connect() as lakehouse:
         found = await lakehouse.schedules.schedule(lakehouse.environment, *_parts(name))
-    output().show({"schedule": {**found, "next_ticks": coming(found, SHOWN_TICKS)}}, ONE)
+    output().show({"schedule": {**with_next(found), "next_ticks": coming(found, SHOWN_TICKS)}}, ONE)
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -9,8 +9,8 @@ import click
 
 from lakehouse.cli.base import Noun, asynchronous, output, say
 from lakehouse.cli.exits import Exit
-from lakehouse.cli.run_id import RUN_ID
 from lakehouse.cli.score_weights import WEIGHTS, days, number_of, weights, weights_json
+from lakehouse.cli.short_id import RUN_ID
 from lakehouse.output.formats import View
 
 SCORE = View(("run_id", "pipeline", "score", "weights_version"), rows="score")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import click
 
 from lakehouse.cli.base import Noun, asynchronous, output
-from lakehouse.cli.run_id import RUN_ID
+from lakehouse.cli.short_id import RUN_ID
 from lakehouse.output.formats import View
 
 NAMES = ("outcome", "quality", "duration", "volume", "retries", "freshness", "failure_streak", "drift", "cost")

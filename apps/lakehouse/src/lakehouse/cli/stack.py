@@ -69,8 +69,15 @@ async def status(*, show_secrets: bool) -> Exit:
 
 
 def _show(found: StackStatus, *, show_secrets: bool = False, paused: dict[str, Any] | None = None) -> None:
+    from lakehouse.embedded.files import log_path  # noqa: PLC0415 - keeps `--version` fast
+    from lakehouse.embedded.settings import home_of  # noqa: PLC0415
+    from lakehouse.embedded.status import State  # noqa: PLC0415
+
     document: dict[str, Any] = {**found.as_json(show_secrets=show_secrets), "paused": paused}
     output().show(document, SERVICES)
+    for one in found.services:
+        if one.state is State.FAILED:
+            say(f"{one.name} does not answer. Its log is {log_path(home_of(os.environ), one.name)}.")
     if output().is_table and document["services"]:
         say(f"Control room  {document['url']}")
         say(f"Postgres      {document['database']['version']}  {document['database']['url']}")

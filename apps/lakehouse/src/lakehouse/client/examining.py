@@ -148,7 +148,7 @@ def _from(vitals: Json) -> list[Finding]:
     alive, usage = vitals["executors_alive"], float(vitals["notify_queue_usage"])
     open_runs = ", ".join(f"{count} {state}" for state, count in sorted(vitals["open_runs"].items())) or "none"
     found = [
-        Finding("executors", OK, f"{alive} alive") if alive else NO_EXECUTOR,
+        _executors(alive, vitals["executors_draining"]),
         Finding("open runs", OK, open_runs),
         graded("notify queue", usage, BUSY_QUEUE, f"{usage:.1%} in use", UNREAD),
     ]
@@ -158,7 +158,16 @@ def _from(vitals: Json) -> list[Finding]:
 
 
 NO_EXECUTOR = Finding("executors", FAIL, "none is alive", "`lakehouse up --detach` or `lakehouse-executor` starts one.")
+DRAINED = "`lakehouse executor undrain NAME` lets one take work again."
 UNREAD = "A session listens and does not read; find it in pg_stat_activity and end it."
+
+
+def _executors(alive: int, draining: int) -> Finding:
+    if not alive:
+        return NO_EXECUTOR
+    if alive == draining:
+        return Finding("executors", WARN, f"{alive} alive, all being drained: nobody takes work", DRAINED)
+    return Finding("executors", OK, f"{alive} alive" + (f", {draining} being drained" if draining else ""))
 
 
 def _fault(check: str, error: OpsError) -> Finding:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from lakehouse.client.naming import find_run
+from lakehouse.client.naming import find
 from lakehouse.client.reading import read_artifact
 from lakehouse.client.target import Target, find_stack
 from lakehouse.client.waiting import CHANNEL, Patience, Saw, follow
@@ -80,7 +80,11 @@ class Lakehouse:
 
     async def find_run(self, beginning: str) -> UUID:
         """The one run whose id is this or begins so. Raises NotFound, and InvalidInput when several do."""
-        return await find_run(self.database, beginning)
+        return await find(self.database, "run", beginning)
+
+    async def find_backfill(self, beginning: str) -> UUID:
+        """The one backfill whose id is this or begins so. Raises NotFound, and InvalidInput when several do."""
+        return await find(self.database, "backfill", beginning)
 
     async def start(
         self,

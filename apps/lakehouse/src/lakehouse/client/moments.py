@@ -1,4 +1,4 @@
-"""The moments a schedule names next, by the very rules the dispatcher follows. Used by `schedule show`."""
+"""The moments a schedule names next, by the very rules the dispatcher follows. Used by `schedule list` and `show`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from itertools import islice
 from typing import Any
 
 from opscore.domain.ticks import Rhythm
+
+
+def with_next(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule with its next tick, though the dispatcher has not worked it out yet; none while it is paused."""
+    ticks = coming(schedule, 1)
+    return {**schedule, "next_tick_at": (schedule["next_tick_at"] or ticks[0]) if ticks else None}
 
 
 def coming(schedule: Mapping[str, Any], count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which run the first characters of an id mean. Used by `Lakehouse.find_run`."""
+"""Which run or backfill the first characters of an id mean. Used by `Lakehouse.find_run` and `find_backfill`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from uuid import UUID
 from opscore.db.pool import Database
 from opscore.domain.errors import InvalidInput, NotFound
 
-# A range, so that the primary key's index answers it however many runs there are.
-MATCHING = "select id from api.runs where id between $1 and $2 order by id limit 4"
+# A range, so that the primary key's index answers it however many there are.
+MATCHING = {
+    "run": "select id from api.runs where id between $1 and $2 order by id limit 4",
+    "backfill": "select id from api.backfills where id between $1 and $2 order by id limit 4",
+}
 SHOWN = 3
 
 
-async def find_run(database: Database, beginning: str) -> UUID:
-    """The one run whose id begins so. A whole id is taken as it is: whether it exists is the next call's question.
+async def find(database: Database, kind: str, beginning: str) -> UUID:
+    """The one run or backfill whose id begins so. A whole id is taken as it is: the next call sees whether it exists.
 
-    beginning: of a UUID's text. Raises NotFound, and InvalidInput when it fits several.
+    kind: a key of MATCHING. beginning: of a UUID's text. Raises NotFound, and InvalidInput when it fits several.
     """
     digits = beginning.replace("-", "")
     lowest, highest = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
     if lowest == highest:
         return lowest
-    found = [row["id"] for row in await database.fetch(MATCHING, lowest, highest)]
+    found = [row["id"] for row in await database.fetch(MATCHING[kind], lowest, highest)]
     if not found:
-        raise NotFound(kind="run", name=f"{beginning}…", hint="`lakehouse run list` shows what there is.")
+        raise NotFound(kind=kind, name=f"{beginning}…", hint=f"`lakehouse {kind} list` shows what there is.")
     if len(found) > 1:
         more = ", …" if len(found) > SHOWN else ""
         raise InvalidInput(
-            f"Several runs begin with {beginning}: {', '.join(str(one) for one in found[:SHOWN])}{more}.",
+            f"Several {kind}s begin with {beginning}: {', '.join(str(one) for one in found[:SHOWN])}{more}.",
             hint="Give more of the id's characters.",
         )
     return found[0]

@@ -11,9 +11,11 @@ from opscore.ports.people import Json
 WIDTH = 24
 
 
-def summary(story: Story, url: str) -> str:
-    """Runs, layers, marts, and where to look."""
-    return "\n".join([*_runs(story.runs), "", *_layers(story.tables), "", *_marts(story.tables), "", *_next(url)])
+def summary(story: Story, url: str, *, stays: bool) -> str:
+    """Runs, layers, marts, and where to look. stays: whether the stack still runs when this is read."""
+    return "\n".join(
+        [*_runs(story.runs), "", *_layers(story.tables), "", *_marts(story.tables), "", *_next(url, stays=stays)]
+    )
 
 
 def _runs(runs: list[Json]) -> list[str]:
@@ -51,8 +53,8 @@ def _marts(tables: list[Json]) -> list[str]:
     return [f"  {mart:<{WIDTH}}{rows[mart]:>26,} rows" for mart in MARTS if mart in rows]
 
 
-def _next(url: str) -> list[str]:
+def _next(url: str, *, stays: bool) -> list[str]:
     return [
-        f"  Control room   {url}",
+        f"  Control room   {url}" if stays else "  Control room   `lakehouse up` starts it again",
         '  Ask            lakehouse sql "select * from gold.revenue_by_month order by month"',
     ]

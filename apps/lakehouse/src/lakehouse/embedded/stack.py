@@ -31,6 +31,7 @@ from opscore.domain.errors import OpsError, TimedOut, Unexpected
 LOOK_SECONDS = 0.05
 ANSWER_SECONDS = 3.0
 LONGEST_START_SECONDS = 400.0
+SLOW_SECONDS = 20.0
 LONGEST_STOP_SECONDS = 2 * GRACE_SECONDS + 15
 
 # Background stacks this process started: a long-lived caller has to reap them.
@@ -57,7 +58,7 @@ async def up(
             now = StackStatus.read(place)
             if now.supervisor is not None and now.supervisor.alive():
                 if now.state is State.RUNNING:
-                    return await status(place)
+                    return await _settled(place)
                 if now.doing not in {"", said}:
                     said = now.doing
                     on_progress(said)
@@ -67,6 +68,16 @@ async def up(
         seconds=LONGEST_START_SECONDS,
         hint=f"{log_path(place, 'supervisor')} says how far it came.",
     )
+
+
+async def _settled(home: Path) -> StackStatus:
+    """A stack that came up; who does not answer at once may only be slow, and is asked again for a while."""
+    seen = await status(home)
+    with anyio.move_on_after(SLOW_SECONDS):
+        while not seen.healthy:
+            await anyio.sleep(LOOK_SECONDS)
+            seen = await status(home)
+    return seen
 
 
 async def down(home: Path | None = None) -> bool:

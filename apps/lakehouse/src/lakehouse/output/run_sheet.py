@@ -42,14 +42,14 @@ def _facts(run: Json) -> Iterator[tuple[str, str]]:
     yield "State", _state(run)
     if run["wait_reason"]:
         yield "Waits for", in_full(run["wait_reason"])
-    yield "Score", _said(run["score"])
+    yield "Score", _said(run["score"] if run["finished_at"] else None)  # that of an attempt before says nothing yet
     yield "Attempts", _attempts(run)
     yield "Created", _said(run["created_at"])
     yield "Started", _said(run["started_at"])
     yield "Finished", _said(run["finished_at"])
     yield "Params", as_json(run["params"])
     if run["cancel_request"]:
-        yield "Cancel", _canceled(run["cancel_request"], run["cancel"])
+        yield "Cancel", _canceled(run)
     if run["error"]:
         yield "Error", f"{run['error']['code']}: {run['error']['message']}"
         yield "", run["error"]["hint"]
@@ -66,11 +66,12 @@ def _state(run: Json) -> str:
     return words
 
 
-def _canceled(request: Json, end: str | None) -> str:
+def _canceled(run: Json) -> str:
+    request, end = run["cancel_request"], run["cancel"]
     words = f"asked for by {request['by']} at {_said(request['at'])}"
     words += f": {request['reason']}" if request["reason"] else ""
     ends = {
-        "confirmed": "its work has stopped",
+        "confirmed": "its work has stopped" if run["started_at"] else "it had not begun",
         "presumed": "its executor was lost, so its work is presumed to have stopped",
     }
     return f"{words}; {ends[end]}" if end in ends else words

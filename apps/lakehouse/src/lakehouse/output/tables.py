@@ -82,6 +82,10 @@ def cell(value: Any) -> Text:
         return Text("-", style="dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
+    if value == []:
+        return cell(None)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return Text(_short(", ".join(_as_time(item) or item for item in value)))
     if isinstance(value, list | dict):
         return Text(_short(json.dumps(value, ensure_ascii=False)))
     text = _as_time(str(value)) or str(value)
@@ -130,4 +134,4 @@ def _as_time(text: str) -> str | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at.tzinfo else None
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if at.tzinfo else None

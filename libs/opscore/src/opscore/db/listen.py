@@ -98,7 +98,6 @@ class Listener:
             for channel in (*self._channels, self._proof_channel):
                 await connection.add_listener(channel, self._heard)
             self.connects += 1
-            self.ring()
             while await self._proven(connection):
                 self._became(on_change, healthy=True)
                 await self._sleep_until_closed(connection, PROOF_EVERY_S)
@@ -169,6 +168,8 @@ class Listener:
         if healthy is not self._healthy:
             self._healthy = healthy
             on_change(healthy)
+            if healthy:
+                self.ring()  # whatever rang before this was not heard
 
 
 @asynccontextmanager

@@ -11,6 +11,12 @@ select
             cross join ops.settings as s
             where e.last_seen_at > ops.now() - make_interval(secs => s.executor_ttl_ms / 1000.0)
         ),
+        'executors_draining', (
+            select count(*)
+            from ops.executors as e
+            cross join ops.settings as s
+            where e.draining and e.last_seen_at > ops.now() - make_interval(secs => s.executor_ttl_ms / 1000.0)
+        ),
         'open_runs', (
             select coalesce(jsonb_object_agg(o.state, o.runs), '{}')
             from (

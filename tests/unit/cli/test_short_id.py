@@ -1,11 +1,11 @@
-"""What may stand for a run on a command line."""
+"""What may stand for a run or a backfill on a command line."""
 
 from __future__ import annotations
 
 import click
 import pytest
 
-from lakehouse.cli.run_id import RUN_ID
+from lakehouse.cli.short_id import RUN_ID
 
 WHOLE = "0a1b2c3d-4e5f-4000-8000-00000000abcd"
 

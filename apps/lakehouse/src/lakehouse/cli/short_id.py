@@ -1,4 +1,4 @@
-"""A run's id on a command line: whole, or its first characters. Used by every command that takes a run."""
+"""An id on a command line: whole, or its first characters. Used by every command that takes a run or a backfill."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ HEX = re.compile(r"[0-9a-f]*")
 HYPHENS = (8, 12, 16, 20)  # where a UUID's hyphens stand, counted in digits
 
 
-class RunId(click.ParamType[str]):
-    """Converts to lower case, hyphens in their places; `lakehouse.find_run` makes it the id."""
+class Id(click.ParamType[str]):
+    """Converts to lower case, hyphens in their places; `find_run` or `find_backfill` of the client makes it the id."""
 
-    name = "run id"
+    def __init__(self, kind: str) -> None:
+        """kind: of what, as messages name it."""
+        self.name = f"{kind} id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See click. Refuses what cannot be the beginning of an id."""
         digits = str(value).lower().replace("-", "")
         if not FEWEST <= len(digits) <= 32 or not HEX.fullmatch(digits):
-            self.fail(f"{value!r} is no run id, nor its first {FEWEST} characters or more.", param, ctx)
+            self.fail(f"{value!r} is no {self.name}, nor its first {FEWEST} characters or more.", param, ctx)
         return hyphened(digits)
 
 
@@ -32,4 +34,5 @@ def hyphened(digits: str) -> str:
     return "-".join(digits[start:end] for start, end in pairwise(cuts))
 
 
-RUN_ID = RunId()
+RUN_ID = Id("run")
+BACKFILL_ID = Id("backfill")
