@@ -457,7 +457,7 @@ end
 $$;
 comment on function ops.waiting_lanes is 'Lanes with a run that no executor holds. Callers: functions here.';
 
-create function ops.none_waits(p_now timestamptz) returns boolean
+create function ops.none_waits(p_now timestamptz, p_within_ms bigint default 10000, p_but uuid[] default '{}') returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = off
@@ -471,14 +471,15 @@ begin
     return false;
   end if;
   v_at := pg_sequence_last_value('ops.work_none_at'::regclass);
-  return extract(epoch from p_now) * 1000 - v_at between 0 and 10000  -- were a note ever missing, the queue itself is asked so soon
+  return v_at is not null and extract(epoch from p_now) * 1000 - v_at between 0 and p_within_ms  -- were a note ever missing, the queue itself is asked so soon
     and not exists (
-      select 1 from ops.open_runs as q where q.executor_id is null and q.due_at > to_timestamp(v_at / 1000.0) and q.due_at <= p_now);
+      select 1 from ops.open_runs as q
+       where q.executor_id is null and q.due_at > to_timestamp(v_at / 1000.0) and q.due_at <= p_now and q.run_id <> all (p_but));
 end
 $$;
 comment on function ops.none_waits is
   'Whether no run waits, as far as a look of the last ten seconds found, nobody has left work since and nothing fell due since. Saves walking over '
-  'what an old snapshot keeps of runs long gone. False: unknown. Callers: ops.lease_due, ops.next_due_in_ms.';
+  'what an old snapshot keeps of runs long gone. p_but: runs that are not asked about. False: unknown. Callers: ops.lease_due, ops.next_due_in_ms, ops.hand_over.';
 
 create function ops.free_executors(p_only uuid, p_now timestamptz) returns table (id uuid, capabilities text[], slots integer, held integer)
 language plpgsql stable security definer

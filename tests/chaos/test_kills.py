@@ -19,7 +19,7 @@ import pytest
 from lakehouse import erp
 from opscore.lake.catalog import LakeCatalog
 from opscore.lake.options import LakeOptions
-from support.house import PIPELINES, SERVICES, House
+from support.house import ALL_SERVICES, PIPELINES, House
 from support.marts import SQL, at_the_source, in_the_lake
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -66,10 +66,10 @@ async def test_kills_at_random_moments_lose_and_double_nothing(house: House) -> 
     seed = int(os.environ.get("LAKEHOUSE_CHAOS_SEED", str(int(time.time()))))
     sys.stdout.write(f"LAKEHOUSE_CHAOS_SEED={seed}\n")
     killed, runs = Counter[str](), []
-    house.start_all()
+    house.start_all(ALL_SERVICES)
     killers = [
         asyncio.create_task(Killer(house, service, random.Random(f"{seed}:{service}"), killed).run())
-        for service in SERVICES
+        for service in ALL_SERVICES
     ]
     try:
         runs += await rounds_under_fire(house, killed, seed)

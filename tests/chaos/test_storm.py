@@ -94,11 +94,12 @@ async def test_a_storm_loses_and_doubles_nothing(postgres: ThrowawayPostgres, co
         assert storm.fallen.total() == 0, storm.fallen
 
 
+@pytest.mark.parametrize("unchecked", [1, 2], ids=["publish", "publish and finish"])
 async def test_the_storm_finds_a_control_plane_without_token_checks(
-    postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path
+    postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path, unchecked: int
 ) -> None:
     connection = await asyncpg.connect(control_dsn)
-    for function, (right, wrong) in WITHOUT_TOKEN_CHECK.items():
+    for function, (right, wrong) in list(WITHOUT_TOKEN_CHECK.items())[:unchecked]:
         body = await connection.fetchval("select pg_get_functiondef($1::text::regprocedure)", function)
         assert body.count(right) == 1
         await connection.execute(body.replace(right, wrong))

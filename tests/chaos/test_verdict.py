@@ -80,6 +80,7 @@ async def ended(control_dsn: str) -> AsyncIterator[Ended]:
     facts = {"run": str(work.run_id), "attempt": work.attempt, "stalled": False}
     heard = [
         {"what": "enqueued", "run": str(work.run_id)},
+        {"what": "started", "run": str(work.run_id), "attempt": work.attempt, "who": "one"},
         {"what": "published", "address": address, **facts},
         {"what": "ended", "state": "succeeded", **facts},
     ]
@@ -102,6 +103,13 @@ async def test_the_judge_finds_a_run_that_nobody_asked_for(ended: Ended) -> None
     ended.heard.pop(0)
 
     assert "was never asked for" in await ended.verdict()
+
+
+@pytest.mark.parametrize("who", ["one", "two"])
+async def test_the_judge_finds_an_attempt_that_was_given_out_twice(ended: Ended, who: str) -> None:
+    ended.heard.append(ended.heard[1] | {"who": who})
+
+    assert "was given out 2 times" in await ended.verdict()
 
 
 @pytest.mark.parametrize(("what", "words"), [("published", "was told that it published"), ("ended", "were told so")])

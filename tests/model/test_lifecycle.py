@@ -22,7 +22,7 @@ HAPPENINGS = (
     "leased", "leased recovering", "kept back by a cap", "asked while paused", "started", "told to go_on", "told to cancel",
     "stale start", "stale beat", "stale end", "succeeded", "failed", "failed and again", "failed quarantined", "handed back",
     "taken back", "canceled confirmed", "canceled presumed", "retried", "same again", "conflict of keys", "signed off",
-    "clock jumped back", "clock jumped on",
+    "clock jumped back", "clock jumped on", "handed over",
 )  # fmt: skip
 
 BREAKAGES = {
@@ -66,6 +66,22 @@ BREAKAGES = {
         "else p_cap.ceiling end",
         "else p_cap.ceiling + 1 end",
     ),
+    "a hand-over past a pause": (
+        "ops.hand_over(integer, uuid[])",
+        "s.paused_at is not null",
+        "s.paused_at is null and false",
+    ),
+    "a hand-over under a cap": (
+        "ops.hand_over(integer, uuid[])",
+        "exists (select 1 from ops.lane_caps as m where m.lane_id = p_lane)",
+        "false",
+    ),
+    "a hand-over past those who wait": (
+        "ops.hand_over(integer, uuid[])",
+        "ops.none_waits(v_now, 9e15::bigint, p_runs) is not true",
+        "false",
+    ),
+    "a hand-over beyond the slots": ("ops.hand_over(integer, uuid[])", "p_runs[1:v_slots]", "p_runs"),
     "an end that counts twice": (
         "ops.finish_runs(jsonb)",
         "failures = r.failures + (o.outcome = 'failed')::integer",
@@ -93,7 +109,7 @@ def bench(control_dsn: str) -> Iterator[Bench]:
 def drive(bench: Bench, steps: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink)) -> None:
     """The same steps each time: what fails in CI fails here."""
     chosen = settings(
-        max_examples=1 + steps // STEPS_EACH * 6 // 5, stateful_step_count=STEPS_EACH, derandomize=True, database=None,
+        max_examples=1 + steps // STEPS_EACH * 5 // 4, stateful_step_count=STEPS_EACH, derandomize=True, database=None,
         deadline=None, phases=phases, report_multiple_bugs=False, print_blob=False,
     )  # fmt: skip
     run_state_machine_as_test(machine(bench), settings=chosen)

@@ -30,6 +30,7 @@ from support.plane import ENVIRONMENT
 ROOT = Path(__file__).parents[2]
 PIPELINES = ("odoo_ingest_bronze", "bronze_to_silver", "silver_to_gold")
 SERVICES = ("dispatcher", "executor", "scorer", "notifier")
+ALL_SERVICES = (*SERVICES, "controlroom")
 ENDED = {"succeeded", "failed", "canceled"}
 
 
@@ -55,6 +56,7 @@ class House:
             "LAKEHOUSE_WAREHOUSE": f"file://{self.warehouse}",
             "ODOO_DATABASE_URL": self.source_dsn,
             "LAKEHOUSE_WEBHOOK_ALLOW": "127.0.0.1",
+            "LAKEHOUSE_PORT": "0",
             "LAKEHOUSE_HEALTH_FILE": str(self.folder / f"{service}.health"),
             **extra,
         }
@@ -71,8 +73,8 @@ class House:
             )  # fmt: skip
         return self.processes[name].pid
 
-    def start_all(self) -> None:
-        for service in SERVICES:
+    def start_all(self, services: Iterable[str] = SERVICES) -> None:
+        for service in services:
             self.start(service)
 
     def kill(self, name: str) -> None:

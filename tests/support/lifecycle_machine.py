@@ -48,6 +48,8 @@ EXECUTORS = {
 }
 DISPATCHER = uuid.UUID(int=1)
 DISPATCHER_TTL = 3600 * SECOND
+SESSION = "select ops.open_session($1)"
+RANDOM_ORDER = "random()"
 RANDOM_ID, NEXT_ID = "gen_random_uuid()", "lpad(nextval('ops.model_ids')::text, 32, '0')::uuid"
 
 ROWS = """
@@ -107,6 +109,9 @@ async def prepare(plane: Plane) -> None:
     enqueue = await plane.db.fetchval("select pg_get_functiondef('ops.enqueue_runs(jsonb)'::regprocedure)")
     assert enqueue.count(RANDOM_ID) == 1
     await plane.db.execute(enqueue.replace(RANDOM_ID, NEXT_ID))
+    hand_over = await plane.db.fetchval("select pg_get_functiondef('ops.hand_over(integer, uuid[])'::regprocedure)")
+    assert hand_over.count(RANDOM_ORDER) == 1
+    await plane.db.execute(hand_over.replace(RANDOM_ORDER, "f.id"))
 
 
 def machine(bench: Bench) -> type[RuleBasedStateMachine]:
@@ -131,9 +136,13 @@ class Lifecycle(RuleBasedStateMachine):
         self.transaction = self.plane.db.transaction()
         self._do(self.transaction.start())
         self._value("select setval('ops.model_ids', 1)")
+        self._rows(
+            "select setval('ops.work_left', 9), setval('ops.work_none', 1)"
+        )  # a rollback leaves sequences as they are
         self._lead()
         for name in ("e0", "e1"):
             self._register(name)
+            self._open_session(name)
         for pipeline, priority in (("plain", 0), ("plain", 5), ("plain", -1), ("other", 0), ("picky", 1), ("picky", 0)):
             self._enqueue(pipeline, "a", None, priority, 0, 1)
 
@@ -152,7 +161,7 @@ class Lifecycle(RuleBasedStateMachine):
         count=st.sampled_from([1, 2, 4]),
     )
     def enqueue(self, pipeline: str, content: str, key: str | None, priority: int, delay: int, count: int) -> None:
-        self._enqueue(pipeline, content, key, priority, delay, count)
+        self._enqueue(pipeline, content, key, min(priority, 0) if key else priority, delay, count)
 
     def _enqueue(self, pipeline: str, content: str, key: str | None, priority: int, delay: int, count: int) -> None:
         due = self.model.now + delay
@@ -169,6 +178,7 @@ class Lifecycle(RuleBasedStateMachine):
         other = [
             run for run in first if run and (run.pipeline, run.content, run.priority) != (pipeline, content, priority)
         ]
+        self._value("select setval('ops.work_bell_rung', 1)")  # it rang long ago, by the clock of the wall
         rows = self._refused_or(
             lambda: self.plane.db.fetch("select * from ops.enqueue_runs($1)", offered),
             "IDEMPOTENCY_CONFLICT" if other else None,
@@ -186,14 +196,13 @@ class Lifecycle(RuleBasedStateMachine):
             self.model.runs[new.id] = new
             if key:
                 self.model.keys[each["idempotency_key"]] = new.id
+        self._handed_over([row["run_id"] for row in rows if row["created"]])
 
     @precondition(lambda self: self.model.runs)
     @rule(pick=picks, leased=st.booleans())
     def cancel(self, pick: int, leased: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         if run := (leased and self._any_leased(pick)) or self._any_run(pick):
-            self.model.cancel(run)
-            answer = self._value("select ops.cancel_run($1, 'model')", run.id)
-            assert answer == run.state
+            self._cancel(run)
 
     @precondition(lambda self: self.model.runs)
     @rule(pick=picks)
@@ -206,8 +215,30 @@ class Lifecycle(RuleBasedStateMachine):
 
     # --- leases -----------------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: sum(run.state == "waiting" for run in self.model.runs.values()) <= 3)
+    @rule(then=st.sampled_from(["nothing", "nothing", "a pause", "a cap"]))
+    def lull(self, then: str) -> None:
+        """Nobody waits any more, and a look sees it; what comes next may be handed over, unless something happened meanwhile."""
+        for run in self.model.runs.values():
+            if run.state == "waiting":
+                self._cancel(run)
+        if then == "a cap":
+            self._set_cap("c1", "concurrency", None, 4)
+        self._lease(10)
+        if then == "a pause":
+            self._switch(paused=True)
+        self._enqueue("plain", "a", None, 0, 0, 2)
+
+    def _cancel(self, run: Run) -> None:
+        self.model.cancel(run)
+        answer = self._value("select ops.cancel_run($1, 'model')", run.id)
+        assert answer == run.state
+
     @rule(limit=limits)
     def lease(self, limit: int) -> None:
+        self._lease(limit)
+
+    def _lease(self, limit: int) -> None:
         rows = self._rows("select * from ops.lease_runs($1)", limit)
         self.model.lease([(row["run_id"], row["executor_id"]) for row in rows], limit, None, "claimed")
         self._learn_tokens()
@@ -233,6 +264,15 @@ class Lifecycle(RuleBasedStateMachine):
         before = [run.id for run in self.model.held_by(executor) if run.state == "claimed"]
         rows = self._rows("select run_id from ops.take_work($1, $2)", executor, limit)
         self._took([row["run_id"] for row in rows], before, limit)
+
+    @precondition(lambda self: any(each.session for each in self.model.executors.values()))
+    @rule(who=picks)
+    def fetch(self, who: int) -> None:
+        executor = self._executor(who)
+        session = self.model.executors[executor].session
+        rows = self._rows("select run_id, token from ops.handed_over($1, $2)", executor, session)
+        found = {(row["run_id"], row["token"]) for row in rows}
+        assert found == {(run.id, run.token) for run in self.model.handed_over(executor)}
 
     @rule(who=picks)
     def claim_from_outside(self, who: int) -> None:
@@ -295,9 +335,11 @@ class Lifecycle(RuleBasedStateMachine):
 
     # --- executors and dispatchers ----------------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(sorted(EXECUTORS)))
-    def register(self, name: str) -> None:
+    @rule(name=st.sampled_from(sorted(EXECUTORS)), session=alive)
+    def register(self, name: str, session: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         self._register(name)
+        if session:
+            self._open_session(name)
 
     @rule(who=picks, draining=st.sampled_from([False, False, False, True]))
     def show_life(self, who: int, draining: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
@@ -306,11 +348,13 @@ class Lifecycle(RuleBasedStateMachine):
         self.model.seen(executor, draining=draining)
 
     @precondition(lambda self: sum(not each.draining for each in self.model.executors.values()) > 1)
-    @rule(who=picks)
-    def sign_off(self, who: int) -> None:
+    @rule(who=picks, whose=st.sampled_from(["nobody's", "its own", "another's"]))
+    def sign_off(self, who: int, whose: str) -> None:
         executor = self._executor(who)
-        self._value("select ops.sign_off($1)", executor)
-        self.model.sign_off(executor)
+        own = self.model.executors[executor].session
+        session = {"nobody's": None, "its own": own, "another's": uuid.UUID(int=9)}[whose]
+        self._value("select ops.sign_off($1, $2)", executor, session)
+        self.model.sign_off(executor, session)
 
     @rule()
     def dispatcher_leads(self) -> None:
@@ -331,6 +375,9 @@ class Lifecycle(RuleBasedStateMachine):
         limit=st.sampled_from([0, 1, 2, 4]),
     )
     def set_cap(self, name: str, kind: str, pipeline: str | None, limit: int) -> None:
+        self._set_cap(name, kind, pipeline, limit)
+
+    def _set_cap(self, name: str, kind: str, pipeline: str | None, limit: int) -> None:
         offered = {
             "name": name, "kind": kind, "scope": "pipeline" if pipeline else "environment", "subject": pipeline,
             "limit": limit, "window_seconds": WINDOW // SECOND if kind == "runs" else None,
@@ -360,6 +407,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(paused=st.sampled_from([False, False, False, False, True]))
     def switch(self, paused: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        self._switch(paused=paused)
+
+    def _switch(self, *, paused: bool) -> None:
         if paused:
             self._value("select ops.pause('model', 'why not')")
         else:
@@ -435,6 +485,17 @@ class Lifecycle(RuleBasedStateMachine):
         known = self.model.executors.get(key)
         pulling = known.pulling_until if known else None
         self.model.executors[key] = Executor(name, slots, capabilities, self.model.now, pulling_until=pulling)
+
+    def _open_session(self, name: str) -> None:
+        executor = next(key for key, each in self.model.executors.items() if each.name == name)
+        self.model.executors[executor].session = self._value(SESSION, executor)
+
+    def _handed_over(self, new: list[uuid.UUID]) -> None:
+        """What of the new runs has started already."""
+        rows = self._rows("select id, executor_id from ops.runs where id = any ($1) and state = 'running'", new)
+        if rows:
+            self.model.hand_over([(row["id"], row["executor_id"]) for row in rows], new)
+            self._learn_tokens()
 
     def _lead(self) -> None:
         self._value("select ops.take_leadership('dispatcher', $1, $2)", DISPATCHER, DISPATCHER_TTL)

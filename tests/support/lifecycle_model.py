@@ -21,7 +21,7 @@ PRIORITY_STEP = 300 * SECOND
 
 @dataclass
 class Run:
-    """state: `waiting` stands for queued and held. tokens: every one it ever had, newest last."""
+    """state: `waiting` stands for queued and held. tokens: every one it ever had, newest last. session: it was handed over to."""
 
     id: uuid.UUID
     pipeline: str
@@ -44,6 +44,7 @@ class Run:
     cancel_requested: bool = False
     retries: int = 0
     rank: int = 0
+    session: uuid.UUID | None = None
 
     @property
     def leased(self) -> bool:
@@ -52,7 +53,7 @@ class Run:
 
 @dataclass
 class Executor:
-    """pulling_until: the dispatcher leaves it alone until then."""
+    """pulling_until: the dispatcher leaves it alone until then. session: under which it fetches what is handed over."""
 
     name: str
     slots: int
@@ -63,6 +64,7 @@ class Executor:
     signed_off: bool = False
     drain_asked: bool = False
     pulling_until: int | None = None
+    session: uuid.UUID | None = None
 
 
 @dataclass
@@ -165,8 +167,25 @@ class Model:
                 assert all(self.used(cap) <= self.ceiling(cap) for cap in self.caps_of(run)), ("over a cap", run)
         self._in_order(before, [run for run in taken if run.id not in recovering])
 
+    def hand_over(self, handed: list[tuple[uuid.UUID, uuid.UUID]], new: list[uuid.UUID]) -> None:
+        """Judge what the transaction that added runs leased: only while nobody else waits and nothing is counted."""
+        assert [run for run in self.due() if run.id not in new] == [], "others wait"
+        (executor,) = {executor for _, executor in handed}
+        self.lease(handed, len(handed), None, "running")
+        for run_id, _ in handed:
+            run = self.runs[run_id]
+            assert self.caps_of(run) == []
+            run.session = self.executors[executor].session
+            assert run.session is not None
+        self.happened["handed over"] += len(handed)
+
+    def handed_over(self, executor: uuid.UUID) -> list[Run]:
+        """What its session finds."""
+        session = self.executors[executor].session
+        return [run for run in self.held_by(executor) if run.state == "running" and session and run.session == session]
+
     def _lease(self, run: Run, executor: uuid.UUID, state: str) -> None:
-        run.state, run.executor, run.token = state, executor, None
+        run.state, run.executor, run.token, run.session = state, executor, None, None
         run.attempt += 1
         self.happened["leased recovering" if run.recovering else "leased"] += 1
         run.recovering = False
@@ -276,8 +295,12 @@ class Model:
         if not each.signed_off and (each.draining != drained or each.lost or stale):
             each.last_seen, each.draining, each.lost = self.now, drained, False
 
-    def sign_off(self, executor: uuid.UUID) -> None:
+    def sign_off(self, executor: uuid.UUID, session: uuid.UUID | None) -> None:
         each = self.executors[executor]
+        if session is not None and session != each.session:
+            return
+        for run in self.handed_over(executor) if session else []:
+            self.finish(run, "interrupted", None)
         each.draining = each.lost = each.signed_off = True
         claimed = [run for run in self.held_by(executor) if run.state == "claimed"]
         self.happened["signed off"] += 1

@@ -28,7 +28,7 @@ from support.recorder import Mouth, Recorder
 Value = TypeVar("Value")
 
 EXECUTORS = ("executor-0", "executor-1")
-SERVICES = ("dispatcher", "scorer", "notifier", *EXECUTORS)
+SERVICES = ("dispatcher", "scorer", "notifier", "controlroom", *EXECUTORS)
 SLEEPER = "sleeper"
 PIPELINE = "storm"
 BACKLOG = 60  # runs that are offered before the first fault, and ahead of the faults from then on
@@ -43,6 +43,12 @@ CONNECTIONS = """
      where datname = current_database() and application_name like 'lakehouse-%' order by backend_start, pid
 """
 OPEN = "select exists (select from ops.open_runs)"
+UNSCORED = """
+    select exists (
+      select from ops.runs as r
+       where r.pipeline = $1 and r.state in ('succeeded', 'failed') and not exists (select from ops.run_scores as s where s.run_id = r.id)
+    )
+"""
 ENDED = "select state in ('succeeded', 'failed', 'canceled') from ops.runs where id = $1"
 
 
@@ -103,6 +109,8 @@ class Storm:
                 for service in SERVICES:
                     group.create_task(self._kill(service))
             await self._everything_ends()
+            self._goes_on()
+            await self._all_is_scored()
 
     def _goes_on(self) -> None:
         self._stuck_at.reschedule(asyncio.get_running_loop().time() + PATIENCE)
@@ -135,6 +143,11 @@ class Storm:
 
     async def _everything_ends(self) -> None:
         while await self._persist(lambda: self.database.fetchval(OPEN)):  # noqa: ASYNC110 - others end them
+            await asyncio.sleep(0.2)
+
+    async def _all_is_scored(self) -> None:
+        """The scorer followed the log to its end, however often it died on the way."""
+        while await self._persist(lambda: self.database.fetchval(UNSCORED, PIPELINE)):  # noqa: ASYNC110 - the scorer does it
             await asyncio.sleep(0.2)
 
     def _faults(self) -> int:

@@ -38,6 +38,7 @@ async def judge(dsn: str, pipeline: str, heard: list[dict[str, Any]]) -> list[st
         *(f"table {row['name']} was published more than once" for row in doubles),
         *_lost(rows, heard),
         *_half_done(rows),
+        *_begun_twice(heard),
         *_contradicted(rows, heard),
     ]
 
@@ -68,6 +69,19 @@ def _half_done(rows: dict[UUID, asyncpg.Record]) -> list[str]:
                 f"run {run}: attempt {row['published_by']} held the lease while {row['address']} was published"
             )
     return faults
+
+
+def _begun_twice(heard: list[dict[str, Any]]) -> list[str]:
+    """Attempts that were given to two executors, or to one twice."""
+    given: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for fact in heard:
+        if fact["what"] == "started":
+            given[fact["run"], fact["attempt"]].append(fact["who"])
+    return [
+        f"run {run}: attempt {attempt} was given out {len(to)} times, to {to}"
+        for (run, attempt), to in given.items()
+        if len(to) > 1
+    ]
 
 
 def _contradicted(rows: dict[UUID, asyncpg.Record], heard: list[dict[str, Any]]) -> list[str]:

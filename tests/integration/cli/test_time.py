@@ -124,6 +124,14 @@ async def test_a_backfill_is_planned_created_shown_paused_resumed_and_canceled(c
     assert (canceled["state"], canceled["canceled"], canceled["changed_reason"]) == ("canceled", 3, None)
 
 
+async def test_a_backfill_keeps_its_order_and_what_it_does_again(cli: Cli) -> None:
+    made = (await cli.json("backfill", "create", "books", *RANGE, "--reverse", "--reprocess", "failed"))["backfill"]
+    plain = (await cli.json("backfill", "create", "books", "--from", "2026-02-01", "--to", "2026-02-02"))["backfill"]
+
+    assert (made["reverse"], made["reprocess"]) == (True, "failed")
+    assert (plain["reverse"], plain["reprocess"]) == (False, "none")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -152,6 +152,7 @@ async def test_an_idempotency_key_used_for_another_request_is_refused(
         answer = await visitor.client.post("/v1/runs", json=other, headers={**AUTHORIZED, "Idempotency-Key": "once"})
 
     assert is_problem(answer, 409, "IDEMPOTENCY_CONFLICT")
+    assert "params" in answer.text
 
 
 async def test_pages_of_runs_follow_each_other(postgres: ThrowawayPostgres, control_dsn: str) -> None:

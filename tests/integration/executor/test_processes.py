@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import anyio
 import httpx
@@ -15,6 +15,7 @@ import pytest
 from support.services import DEADLINE, Process, Services, file_written
 
 LEASE_MS = 3000
+BEGUN = ["RUN_CREATED", "PHASE_CLAIMED", "PHASE_STARTED"]
 SCAN_S = 60  # so rarely does the dispatcher look unasked: what happens much sooner was brought about by the lease's end
 
 
@@ -99,6 +100,25 @@ async def test_a_frozen_executor_that_thaws_changes_nothing(services: Services) 
     after = await services.events(run_id)
     assert after[: len(before)] == before
     assert set(after[len(before) :]) <= {"WRITE_REFUSED"}
+
+
+async def test_forged_rings_start_nothing_twice_and_stop_nothing(services: Services, tmp_path: Path) -> None:
+    await services.dispatcher()
+    await services.executor()
+    first = await services.enqueue(json.dumps({"sleep": 1, "begun": str(tmp_path / "begun")}))
+    await file_written(tmp_path / "begun")
+    (known,) = await services.sql("select id, session from ops.executors")
+    payloads = ["", "no id", "{", "\N{SNOWMAN}" * 2000, str(uuid4()), str(known["id"]), str(known["session"])]
+
+    for payload in payloads * 20:
+        for channel in ("lakehouse_work", "lakehouse_executor", "lakehouse_feed"):
+            await services.sql("select pg_notify($1, $2)", channel, payload)
+    second = await services.enqueue(json.dumps({"sleep": 0}))
+
+    for run_id in (first, second):
+        await services.until(run_id, now="succeeded")
+        told = [event for event in await services.events(run_id) if event != "PHASE_PROGRESS"]
+        assert told == [*BEGUN, "PHASE_SUCCEEDED", "RUN_SUCCEEDED"]
 
 
 async def test_a_cancel_ends_the_worker_process(services: Services, tmp_path: Path) -> None:

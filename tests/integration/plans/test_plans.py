@@ -15,7 +15,7 @@ from bench.history import fill
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db.pool import set_codecs
 from support.aside import aside
-from support.plane import ENVIRONMENT, Plane
+from support.plane import ENVIRONMENT, Plane, staged
 from support.plans import Scan, reporting
 
 HISTORY, QUEUED, BATCH = 200_000, 400, 50
@@ -77,6 +77,9 @@ async def hot(history: str) -> AsyncIterator[Hot]:
     await set_codecs(db)
     transaction = db.transaction()
     await transaction.start()
+    await db.execute(
+        "select setval('ops.work_left', 9), setval('ops.work_none', 1)"
+    )  # a rollback leaves sequences as they are
     yield Hot(db, await Plane(db, history).executor("hot", slots=1000))
     await transaction.rollback()
     await db.close()
@@ -152,6 +155,45 @@ async def enqueue(hot: Hot) -> Call:
     return lambda: hot.db.fetch("select * from ops.enqueue_runs($1)", offered)
 
 
+async def hand_over(hot: Hot) -> Call:
+    """A free executor with a session, a look that found no work, a bell that rang long ago."""
+    await hot.db.execute("delete from ops.open_runs")
+    await hot.db.fetchval("select ops.open_session($1)", hot.executor)
+    await hot.db.fetch("select * from ops.lease_runs(1)")
+    await hot.db.fetchval("select setval('ops.work_bell_rung', 1)")
+
+    async def enqueue_one() -> None:
+        offered = [{"environment_id": ENVIRONMENT, "pipeline": "query"}]
+        run = await hot.db.fetchval("select run_id from ops.enqueue_runs($1)", offered)
+        assert await hot.db.fetchval("select state from ops.runs where id = $1", run) == "running"
+
+    return enqueue_one
+
+
+async def fetch_handed_over(hot: Hot) -> Call:
+    await (await hand_over(hot))()
+    session = await hot.db.fetchval("select session from ops.executors where id = $1", hot.executor)
+    return lambda: hot.db.fetch("select * from ops.handed_over($1, $2)", hot.executor, session)
+
+
+async def release(hot: Hot) -> Call:
+    cap = {"name": "c", "kind": "concurrency", "limit": 0}
+    await hot.db.fetchval("select ops.set_cap($1, $2)", ENVIRONMENT, cap)
+    await hot.db.fetch("select * from ops.lease_runs($1)", BATCH)
+    return lambda: hot.db.fetchval("select ops.release_runs()")
+
+
+async def publish(hot: Hot) -> Call:
+    (held, *_) = await hot.hold()
+    return lambda: hot.db.fetchval(
+        "select ops.publish_run($1, $2, $3, $4)", held["run_id"], held["token"], [staged("gold.t", "s3://t/1")], {}
+    )
+
+
+async def seal(hot: Hot) -> Call:
+    return lambda: hot.db.fetch("select * from ops.seal_events(1000)")
+
+
 async def cancel(hot: Hot) -> Call:
     run = (await hot.hold())[0]["run_id"]
     return lambda: hot.db.fetchval("select ops.cancel_run($1, 'test')", run)
@@ -213,6 +255,14 @@ CALLS: dict[str, tuple[Callable[[Hot], Awaitable[Call]], set[str]]] = {
     "look where none waits": (look_where_none_waits, {"open_runs by open_runs_by_due_time"}),
     "waiting lanes": (look_for_lanes, {"open_runs by open_runs_waiting"}),
     "enqueue": (enqueue, {"runs by runs_by_idempotency_key"}),
+    "hand over": (
+        hand_over,
+        {"open_runs by open_runs_by_holder", "runs by runs_pkey", "open_runs by open_runs_pkey"},
+    ),
+    "fetch what was handed over": (fetch_handed_over, {"open_runs by open_runs_by_session", "runs by runs_pkey"}),
+    "release": (release, {"open_runs by open_runs_held", "runs by runs_pkey"}),
+    "publish": (publish, {"runs by runs_pkey"}),
+    "seal": (seal, {"run_events by run_events_pkey"}),
     "cancel": (cancel, {"open_runs by open_runs_pkey", "runs by runs_pkey"}),
     "follow events": (follow_events, {"run_events by run_events_pkey"}),
     "page events": (page_events, {"run_events by run_events_pkey"}),
