@@ -2,7 +2,7 @@
 
 `postgres` starts a server once per session; LAKEHOUSE_TEST_PG chooses it (a folder of binaries, or `wheel`; without
 it the newest on the system, else the wheel). `control_dsn` is a fresh control plane, all migrations applied,
-cloned from a template made once, so that every test has its own. With LAKEHOUSE_TEST_ALL a test that is skipped because
+cloned from a template made once, so that every test has its own; `plane` talks to it as its owner. With LAKEHOUSE_TEST_ALL a test that is skipped because
 something is missing fails, but for what a machine may rightly lack.
 """
 
@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lakehouse.embedded.throwaway import ThrowawayPostgres
 from opscore.db import admin
+from opscore.db.pool import set_codecs
 from support.aside import aside
+from support.plane import Plane
 
 settings.register_profile("patient", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("patient")  # a busy machine is no fault of what is tested
@@ -79,3 +82,12 @@ async def control_dsn(postgres: ThrowawayPostgres, control_template: str) -> Asy
     dsn = await postgres.create_database("control", template=control_template)
     yield dsn
     await postgres.drop_database(dsn)
+
+
+@pytest.fixture
+async def plane(control_dsn: str) -> AsyncIterator[Plane]:
+    """The test's control plane, as its owner sees it."""
+    connection = await asyncpg.connect(control_dsn)
+    await set_codecs(connection)
+    yield Plane(connection, control_dsn)
+    await connection.close()

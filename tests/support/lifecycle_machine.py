@@ -136,9 +136,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.transaction = self.plane.db.transaction()
         self._do(self.transaction.start())
         self._value("select setval('ops.model_ids', 1)")
-        self._rows(
-            "select setval('ops.work_left', 9), setval('ops.work_none', 1)"
-        )  # a rollback leaves sequences as they are
+        self._do(self.plane.forget_looks())
         self._lead()
         for name in ("e0", "e1"):
             self._register(name)
@@ -178,7 +176,7 @@ class Lifecycle(RuleBasedStateMachine):
         other = [
             run for run in first if run and (run.pipeline, run.content, run.priority) != (pipeline, content, priority)
         ]
-        self._value("select setval('ops.work_bell_rung', 1)")  # it rang long ago, by the clock of the wall
+        self._do(self.plane.bell_rests())
         rows = self._refused_or(
             lambda: self.plane.db.fetch("select * from ops.enqueue_runs($1)", offered),
             "IDEMPOTENCY_CONFLICT" if other else None,

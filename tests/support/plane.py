@@ -94,6 +94,14 @@ class Plane:
         """Put the one clock at a moment; it runs on from there."""
         await self.db.execute("update ops.clock set shift = $1 - clock_timestamp()", moment)
 
+    async def bell_rests(self) -> None:
+        """It rang long ago, by the clock of the wall: the next ring is heard at once."""
+        await self.db.execute("select setval('ops.work_bell_rung', 1)")
+
+    async def forget_looks(self) -> None:
+        """Nobody knows whether a run waits, as before the first look; a rollback leaves sequences as they are."""
+        await self.db.execute("select setval('ops.work_left', 9), setval('ops.work_none', 1)")
+
     async def pass_lease(self) -> None:
         await self.pass_time(timedelta(minutes=1))
 

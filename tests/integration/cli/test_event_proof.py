@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from lakehouse.cli.main import run as run_line
@@ -48,16 +46,6 @@ def home(postgres: ThrowawayPostgres, control_dsn: str, tmp_path: Path, monkeypa
 def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     del home
     return Cli(capsys)
-
-
-@pytest.fixture
-async def plane(control_dsn: str) -> AsyncIterator[Plane]:
-    from opscore.db.pool import set_codecs
-
-    connection = await asyncpg.connect(control_dsn)
-    await set_codecs(connection)
-    yield Plane(connection, control_dsn)
-    await connection.close()
 
 
 async def sealed(plane: Plane, key: Path | None = None) -> Head:

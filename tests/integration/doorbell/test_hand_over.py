@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -14,14 +13,6 @@ from opscore.db.pool import set_codecs
 from support.plane import ENVIRONMENT, Plane
 
 ENQUEUE = "select run_id from ops.enqueue_runs($1)"
-
-
-@pytest.fixture
-async def plane(control_dsn: str) -> AsyncIterator[Plane]:
-    connection = await asyncpg.connect(control_dsn)
-    await set_codecs(connection)
-    yield Plane(connection, control_dsn)
-    await connection.close()
 
 
 async def listener(plane: Plane, name: str = "one", slots: int = 9) -> tuple[uuid.UUID, str]:
@@ -43,7 +34,7 @@ async def rung(plane: Plane, *pipelines: str) -> str:
 
 async def rest(plane: Plane) -> None:
     """The bell has not rung for long."""
-    await plane.db.execute("select setval('ops.work_bell_rung', 1)")
+    await plane.bell_rests()
 
 
 async def handed(plane: Plane, executor: uuid.UUID, session: str) -> list[asyncpg.Record]:

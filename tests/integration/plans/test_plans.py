@@ -77,10 +77,9 @@ async def hot(history: str) -> AsyncIterator[Hot]:
     await set_codecs(db)
     transaction = db.transaction()
     await transaction.start()
-    await db.execute(
-        "select setval('ops.work_left', 9), setval('ops.work_none', 1)"
-    )  # a rollback leaves sequences as they are
-    yield Hot(db, await Plane(db, history).executor("hot", slots=1000))
+    plane = Plane(db, history)
+    await plane.forget_looks()
+    yield Hot(db, await plane.executor("hot", slots=1000))
     await transaction.rollback()
     await db.close()
 
@@ -160,7 +159,7 @@ async def hand_over(hot: Hot) -> Call:
     await hot.db.execute("delete from ops.open_runs")
     await hot.db.fetchval("select ops.open_session($1)", hot.executor)
     await hot.db.fetch("select * from ops.lease_runs(1)")
-    await hot.db.fetchval("select setval('ops.work_bell_rung', 1)")
+    await Plane(hot.db, "").bell_rests()
 
     async def enqueue_one() -> None:
         offered = [{"environment_id": ENVIRONMENT, "pipeline": "query"}]

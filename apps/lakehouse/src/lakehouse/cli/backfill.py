@@ -12,19 +12,9 @@ from lakehouse.output.formats import View
 
 BACKFILLS = View(
     (
-        *(
-            "id",
-            "pipeline",
-            "state",
-            "starts_at:from",
-            "ends_at:to",
-            "step",
-            "partitions",
-            "pending",
-            "waiting",
-            "running",
-        ),
-        *("succeeded", "failed", "canceled", "skipped", "wait_reason.message:waits for", "changed_reason:why"),
+        *("id", "pipeline", "state", "starts_at:from", "ends_at:to", "step", "partitions"),
+        *("pending", "waiting", "running", "succeeded", "failed", "canceled", "skipped"),
+        *("wait_reason.message:waits for", "changed_reason:why"),
     ),
     empty="No backfill yet: `lakehouse backfill create PIPELINE --from DAY --to DAY` makes one.",
 )

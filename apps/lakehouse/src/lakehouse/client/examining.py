@@ -145,10 +145,10 @@ async def _migrations(target: Target) -> list[Finding]:
 
 
 def _from(vitals: Json) -> list[Finding]:
-    alive, usage = vitals["executors_alive"], float(vitals["notify_queue_usage"])
+    usage = float(vitals["notify_queue_usage"])
     open_runs = ", ".join(f"{count} {state}" for state, count in sorted(vitals["open_runs"].items())) or "none"
     found = [
-        _executors(alive, vitals["executors_draining"]),
+        _executors(**vitals["executors"]),
         Finding("open runs", OK, open_runs),
         graded("notify queue", usage, BUSY_QUEUE, f"{usage:.1%} in use", UNREAD),
     ]
@@ -162,7 +162,7 @@ DRAINED = "`lakehouse executor undrain NAME` lets one take work again."
 UNREAD = "A session listens and does not read; find it in pg_stat_activity and end it."
 
 
-def _executors(alive: int, draining: int) -> Finding:
+def _executors(*, alive: int, draining: int) -> Finding:
     if not alive:
         return NO_EXECUTOR
     if alive == draining:

@@ -5,17 +5,11 @@ select
         'role', current_user,
         'notify_queue_usage', pg_notification_queue_usage(),
         'paused', (select s.paused_reason from ops.settings as s),
-        'executors_alive', (
-            select count(*)
+        'executors', (
+            select jsonb_build_object('alive', count(*), 'draining', count(*) filter (where e.draining))
             from ops.executors as e
             cross join ops.settings as s
             where e.last_seen_at > ops.now() - make_interval(secs => s.executor_ttl_ms / 1000.0)
-        ),
-        'executors_draining', (
-            select count(*)
-            from ops.executors as e
-            cross join ops.settings as s
-            where e.draining and e.last_seen_at > ops.now() - make_interval(secs => s.executor_ttl_ms / 1000.0)
         ),
         'open_runs', (
             select coalesce(jsonb_object_agg(o.state, o.runs), '{}')
